@@ -1,0 +1,348 @@
+//! What can go wrong: one small type for each way, with what was given handed back.
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::raw::{self, Sites};
+
+/// The lease of a handle is over: the handle gives no more access.
+///
+/// Names the call sites that matter, as far as the block still remembers them: it keeps those of its last four
+/// leases.
+///
+/// # Examples
+/// ```
+/// use leasehold::MemoryOwner;
+///
+/// let (lessor, memory) = MemoryOwner::from(vec![1, 2, 3]).lease_read_only();
+/// drop(lessor);
+/// let revoked = memory.span().unwrap_err();
+/// assert!(revoked.leased_at().unwrap().file().ends_with(".rs"));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Revoked {
+    sites: Sites,
+}
+
+impl Revoked {
+    pub(crate) fn new(sites: Sites) -> Revoked {
+        Revoked { sites }
+    }
+
+    /// Where the buffer was rented or its owner made.
+    pub fn created_at(&self) -> Option<&'static Location<'static>> {
+        self.sites.created
+    }
+
+    /// Where the lease of this handle began.
+    pub fn leased_at(&self) -> Option<&'static Location<'static>> {
+        self.sites.leased
+    }
+
+    /// Where the lease was ended by a call; `None` when it ended because its lessor was dropped.
+    pub fn revoked_at(&self) -> Option<&'static Location<'static>> {
+        self.sites.revoked
+    }
+}
+
+impl fmt::Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lease is over")?;
+        let Some(leased) = self.sites.leased else {
+            return f.write_str(", and its block has been leased several times since");
+        };
+        match self.sites.revoked {
+            Some(revoked) => write!(f, ": revoked at {revoked}")?,
+            None => f.write_str(": its lessor was dropped")?,
+        }
+        write!(f, "; leased at {leased}")?;
+        self.sites.created.map_or(Ok(()), |created| write!(f, "; created at {created}"))
+    }
+}
+
+impl fmt::Debug for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Revoked({self})")
+    }
+}
+
+impl std::error::Error for Revoked {}
+
+/// A range does not lie within the buffer, is decreasing, or has a bound that overflows.
+///
+/// # Examples
+/// ```
+/// use leasehold::SharedOwner;
+///
+/// let error = SharedOwner::from(vec![0; 10]).try_slice(4..12).unwrap_err();
+/// assert_eq!(error.to_string(), "range 4..12 out of bounds of a buffer of 10 elements");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfRange {
+    range: raw::OutOfRange,
+}
+
+impl OutOfRange {
+    pub(crate) fn new(range: raw::OutOfRange) -> OutOfRange {
+        OutOfRange { range }
+    }
+
+    #[cold]
+    #[track_caller]
+    pub(crate) fn panic(range: raw::OutOfRange) -> ! {
+        panic!("{}", OutOfRange { range })
+    }
+
+    /// Elements in the buffer that was to be sliced.
+    pub fn buffer_len(&self) -> usize {
+        self.range.len
+    }
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let raw::OutOfRange { start, end, len } = self.range;
+        let bound = |bound: Option<usize>| bound.map_or("(overflow)".to_owned(), |bound| bound.to_string());
+        write!(f, "range {}..{} out of bounds of a buffer of {len} elements", bound(start), bound(end))
+    }
+}
+
+impl std::error::Error for OutOfRange {}
+
+/// The buffer cannot be reclaimed without revoking, because consumers use it now. Nothing has changed.
+///
+/// # Examples
+/// ```
+/// use leasehold::MemoryOwner;
+///
+/// let (lessor, memory) = MemoryOwner::from(vec![1, 2, 3]).lease_read_only();
+/// let span = memory.span().unwrap();
+/// let in_use = lessor.try_reclaim().unwrap_err();
+/// assert_eq!((in_use.spans, in_use.pins), (1, 0));
+/// drop(span);
+/// let owner = in_use.lessor.try_reclaim().unwrap();
+/// assert!(memory.span().is_err());
+/// # drop(owner);
+/// ```
+pub struct InUse<L> {
+    /// The lessor, as it was.
+    pub lessor: L,
+    /// Spans that were alive.
+    pub spans: usize,
+    /// Pins that were alive.
+    pub pins: usize,
+}
+
+impl<L> fmt::Display for InUse<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the buffer is in use: {} spans and {} pins are left", self.spans, self.pins)
+    }
+}
+
+impl<L> fmt::Debug for InUse<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InUse").field("spans", &self.spans).field("pins", &self.pins).finish_non_exhaustive()
+    }
+}
+
+impl<L> std::error::Error for InUse<L> {}
+
+/// This thread waits for a buffer of which it holds a span itself, so the wait could never end.
+///
+/// # Examples
+/// ```
+/// use leasehold::MemoryOwner;
+///
+/// let (lessor, memory) = MemoryOwner::from(vec![1, 2, 3]).lease_read_only();
+/// let span = memory.span().unwrap();
+/// let held = lessor.revoke().wait().unwrap_err();
+/// drop(span);
+/// let owner = held.waiting.wait().unwrap();
+/// assert_eq!(owner[..], [1, 2, 3]);
+/// ```
+pub struct HeldByThisThread<W> {
+    /// What was waited for, to wait again when the span is dropped.
+    pub waiting: W,
+    /// Spans of the buffer that this thread holds.
+    pub spans: usize,
+}
+
+impl<W> fmt::Display for HeldByThisThread<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this thread waits for a buffer of which it holds {} spans itself", self.spans)
+    }
+}
+
+impl<W> fmt::Debug for HeldByThisThread<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldByThisThread").field("spans", &self.spans).finish_non_exhaustive()
+    }
+}
+
+impl<W> std::error::Error for HeldByThisThread<W> {}
+
+/// A shared owner cannot become what needs it to be the only one, or writable.
+///
+/// # Examples
+/// ```
+/// use leasehold::{NotExclusive, SharedOwner};
+///
+/// let one = SharedOwner::from(vec![1, 2, 3]);
+/// let two = one.clone();
+/// let error = one.try_into_owner().unwrap_err();
+/// assert!(matches!(error, NotExclusive::Shared(_)));
+/// drop(error);
+/// assert!(two.try_into_owner().is_ok());
+/// ```
+pub enum NotExclusive<S> {
+    /// There are other shared owners of the buffer.
+    Shared(S),
+    /// The buffer's memory is read-only.
+    ReadOnly(S),
+}
+
+impl<S> NotExclusive<S> {
+    /// The shared owner, as it was.
+    pub fn into_shared(self) -> S {
+        match self {
+            NotExclusive::Shared(shared) | NotExclusive::ReadOnly(shared) => shared,
+        }
+    }
+}
+
+impl<S> fmt::Display for NotExclusive<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotExclusive::Shared(_) => "the buffer has other shared owners",
+            NotExclusive::ReadOnly(_) => "the buffer's memory is read-only",
+        })
+    }
+}
+
+impl<S> fmt::Debug for NotExclusive<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NotExclusive({self})")
+    }
+}
+
+impl<S> std::error::Error for NotExclusive<S> {}
+
+/// Two memories cannot be joined: they are not parts of one lease, or the second does not begin where the first ends.
+///
+/// # Examples
+/// ```
+/// use leasehold::MemoryOwner;
+///
+/// let (_lessor, memory) = MemoryOwner::from(vec![1, 2, 3]).lease();
+/// let (left, right) = memory.split_at(1).unwrap();
+/// let error = right.join(left).unwrap_err();
+/// assert_eq!(error.second.join(error.first).unwrap().len(), 3);
+/// ```
+pub struct NotAdjacent<M> {
+    /// The memory that `join` was called on.
+    pub first: M,
+    /// The memory that was to follow it.
+    pub second: M,
+}
+
+impl<M> fmt::Display for NotAdjacent<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the memories are not adjacent parts of one lease")
+    }
+}
+
+impl<M> fmt::Debug for NotAdjacent<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NotAdjacent({self})")
+    }
+}
+
+impl<M> std::error::Error for NotAdjacent<M> {}
+
+/// An operation on an exclusive memory failed; the memory comes back with the reason.
+///
+/// # Examples
+/// ```
+/// use leasehold::MemoryOwner;
+///
+/// let (_lessor, memory) = MemoryOwner::from(vec![1, 2, 3]).lease();
+/// let refused = memory.split_at(4).unwrap_err();
+/// assert_eq!(refused.memory.len(), 3);
+/// ```
+pub struct Refused<M, E> {
+    /// The memory, as it was.
+    pub memory: M,
+    /// Why.
+    pub reason: E,
+}
+
+impl<M, E: fmt::Display> fmt::Display for Refused<M, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<M, E: fmt::Display> fmt::Debug for Refused<M, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Refused({})", self.reason)
+    }
+}
+
+impl<M, E: fmt::Display> std::error::Error for Refused<M, E> {}
+
+/// The memory for a rent is not to be had.
+///
+/// # Examples
+/// ```
+/// use leasehold::MemoryPool;
+///
+/// let error = MemoryPool::shared().try_rent::<u64>(usize::MAX).unwrap_err();
+/// assert_eq!(error.len, usize::MAX);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RentError {
+    /// Elements asked for.
+    pub len: usize,
+    /// Bytes in an element.
+    pub element_size: usize,
+}
+
+impl fmt::Display for RentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no memory for {} elements of {} bytes", self.len, self.element_size)
+    }
+}
+
+impl std::error::Error for RentError {}
+
+/// A row does not fit into a ragged batch. Nothing was added.
+///
+/// # Examples
+/// ```
+/// use leasehold::{MemoryPool, Ragged};
+///
+/// let mut batch = Ragged::<u32>::rent(MemoryPool::shared(), 8, 4);
+/// let full = batch.push_row(&[1, 2, 3, 4, 5]).unwrap_err();
+/// assert_eq!((full.row_len, full.spare_values, full.spare_rows), (5, 4, 8));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RaggedFull {
+    /// Values in the row.
+    pub row_len: usize,
+    /// Values that the batch still has room for.
+    pub spare_values: usize,
+    /// Rows that the batch still has room for.
+    pub spare_rows: usize,
+}
+
+impl fmt::Display for RaggedFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RaggedFull { row_len, spare_values, spare_rows } = self;
+        write!(
+            f,
+            "a row of {row_len} values does not fit: {spare_values} values and {spare_rows} rows are left"
+        )
+    }
+}
+
+impl std::error::Error for RaggedFull {}

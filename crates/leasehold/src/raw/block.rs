@@ -1,0 +1,399 @@
+//! Control blocks: what outlives every handle, so that a stale one can always be told.
+//!
+//! A control block is never unmapped; it is reused with a new generation. It is two lines for the hot path,
+//! one that readers share and one that writers fight over, and two lines of history for error messages.
+
+use std::cell::{Cell, UnsafeCell};
+use std::panic::Location;
+use std::ptr;
+use std::task::Waker;
+
+use super::record::Record;
+use super::word::Word;
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
+
+/// A call site; one pointer to store.
+pub(crate) type Site = &'static Location<'static>;
+
+/// Toucher of a block that more than one thread has entered since it was leased.
+pub(super) const SEVERAL: *mut Record = ptr::without_provenance_mut(1);
+
+#[repr(C, align(128))]
+pub struct Block {
+    // Line 0: read by every span, written when a lease begins or ends.
+    /// The [`Word`].
+    pub(super) word: AtomicU64,
+    /// Null, the record of the only thread that has entered this lease so far, or [`SEVERAL`].
+    pub(super) toucher: AtomicPtr<Record>,
+    /// Where the present tenancy began: the rent, or the making of the owner.
+    created: AtomicPtr<Location<'static>>,
+    /// What is behind the block and how to let go of it.
+    source: UnsafeCell<Source>,
+
+    // Line 1: written by pins, parts and shares.
+    /// Pins in the low half, counted spans in the high half.
+    pub(super) counted: AtomicU64,
+    /// Parts of an exclusive lease, and [`AWAITED`].
+    pub(super) parts: AtomicU64,
+    /// Shared owners.
+    pub(super) shares: AtomicUsize,
+    /// Who waits for the end of the lease. The standard library's mutex never allocates.
+    waiter: Mutex<Option<Waker>>,
+    /// Link of whichever free list holds the block.
+    next: Cell<Option<&'static Block>>,
+
+    // Lines 2 and 3.
+    history: [Episode; HISTORY],
+}
+
+/// In [`Block::parts`]: somebody awaits the return of the last part.
+pub(super) const AWAITED: u64 = 1 << 63;
+
+/// How many leases a block remembers the call sites of.
+const HISTORY: usize = 4;
+
+// SAFETY: the atomics and the mutex are shared freely; `source` is written only by whoever holds the block
+// exclusively (R2) and read under an exclusive hold or a reservation (R3), ordered by `word`; `next` belongs to
+// the free list that holds the block. The memory behind `source` is reached through typed handles, which state
+// their own bounds on `T`.
+unsafe impl Sync for Block {}
+// SAFETY: nothing in a block belongs to the thread that made it.
+unsafe impl Send for Block {}
+
+/// The memory behind a block, with the operations that depend on where it came from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source {
+    pub(crate) kind: &'static Kind,
+    pub(crate) base: *mut (),
+    /// Elements at `base` that `kind` has to drop.
+    pub(crate) len: usize,
+    /// Bytes at `base`.
+    pub(crate) room: usize,
+    /// What else `kind` has to remember.
+    pub(crate) extra: *mut (),
+}
+
+/// The operations of one kind of source.
+pub(crate) struct Kind {
+    /// Lets go of the memory. Called once per tenancy, by the only party left.
+    pub(crate) release: unsafe fn(&'static Block),
+    /// Called with each successful pin and its end, for managers that ask for it.
+    pub(crate) pin_hooks: Option<PinHooks>,
+    /// Whether a `&mut` to the memory may exist.
+    pub(crate) writable: bool,
+    /// Whether a revoked block may wait in the limbo; only for memory whose release nobody can observe.
+    pub(crate) patient: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct PinHooks {
+    pub(crate) pinned: unsafe fn(&Source),
+    pub(crate) unpinned: unsafe fn(&Source),
+}
+
+impl Block {
+    fn new() -> Block {
+        Block {
+            word: AtomicU64::new(Word::FIRST.bits()),
+            toucher: AtomicPtr::new(ptr::null_mut()),
+            created: AtomicPtr::new(ptr::null_mut()),
+            source: UnsafeCell::new(Source::NONE),
+            counted: AtomicU64::new(0),
+            parts: AtomicU64::new(0),
+            shares: AtomicUsize::new(0),
+            waiter: Mutex::new(None),
+            next: Cell::new(None),
+            history: std::array::from_fn(|_| Episode::new()),
+        }
+    }
+
+    /// Begins a tenancy on a block that nobody else holds.
+    ///
+    /// # Safety
+    /// - The caller holds the block exclusively (R2).
+    /// - `source` stays valid until `source.kind.release` is called.
+    #[inline]
+    pub(crate) unsafe fn settle(&self, source: Source) {
+        // SAFETY: by the caller's promise nobody else reads or writes the source.
+        unsafe { self.source.get().write(source) };
+    }
+
+    /// # Safety
+    /// The caller holds the block exclusively (R2), or holds a reservation of its present lease (R3).
+    #[inline]
+    pub(crate) unsafe fn source(&self) -> &Source {
+        // SAFETY: nobody writes the source while the caller's hold lasts.
+        unsafe { &*self.source.get() }
+    }
+
+    #[inline]
+    pub(super) fn stamp_created(&self, site: Site) {
+        // Relaxed: call sites are 'static and complete; only their pairing matters, which `Episode` guards.
+        self.created.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(super) fn created(&self) -> Option<Site> {
+        site(&self.created)
+    }
+
+    fn episode(&self, word: Word) -> &Episode {
+        &self.history[word.generation() as usize % HISTORY]
+    }
+
+    #[inline]
+    pub(super) fn stamp_leased(&self, word: Word, leased: Site) {
+        self.episode(word).begin(word.generation(), self.created.load(Ordering::Relaxed), leased);
+    }
+
+    #[inline]
+    pub(super) fn stamp_revoked(&self, word: Word, revoked: Site) {
+        // Relaxed: ordered before the end of the lease by the store to `word` that follows.
+        self.episode(word).revoked.store(ptr::from_ref(revoked).cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(super) fn sites(&self, word: Word) -> Sites {
+        self.episode(word).sites(word.generation())
+    }
+
+    /// Leaves `waker` to be woken when the lease ends. The caller looks at the block again afterwards.
+    pub(super) fn wait(&self, waker: &Waker) {
+        let mut waiter = lock(&self.waiter);
+        if !waiter.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *waiter = Some(waker.clone());
+        }
+    }
+
+    #[cold]
+    pub(super) fn wake(&self) {
+        let waker = lock(&self.waiter).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn wear_out(&self) {
+        use super::word::State;
+        self.word.store(Word::at(Word::LAST, State::Exclusive).bits(), Ordering::Relaxed);
+    }
+}
+
+impl Source {
+    const NONE: Source =
+        Source { kind: &NO_SOURCE, base: ptr::null_mut(), len: 0, room: 0, extra: ptr::null_mut() };
+}
+
+static NO_SOURCE: Kind = Kind { release: |_| (), pin_hooks: None, writable: false, patient: false };
+
+/// Ends the tenancy of a block: lets go of what is behind it.
+///
+/// # Safety
+/// The caller holds the block exclusively (R2) and gives it up.
+#[inline]
+pub(super) unsafe fn release(block: &'static Block) {
+    // SAFETY: exclusive by the caller's promise.
+    let source = unsafe { block.source() };
+    // SAFETY: as above; each tenancy is released once because the exclusive hold is given up here.
+    unsafe { (source.kind.release)(block) };
+}
+
+/// The call sites of one lease.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) struct Sites {
+    pub(crate) created: Option<Site>,
+    pub(crate) leased: Option<Site>,
+    pub(crate) revoked: Option<Site>,
+}
+
+/// The call sites of one generation, overwritten by a later one: readers check the generation before and after.
+struct Episode {
+    generation: AtomicU64,
+    created: AtomicPtr<Location<'static>>,
+    leased: AtomicPtr<Location<'static>>,
+    revoked: AtomicPtr<Location<'static>>,
+}
+
+impl Episode {
+    fn new() -> Episode {
+        Episode {
+            generation: AtomicU64::new(0),
+            created: AtomicPtr::new(ptr::null_mut()),
+            leased: AtomicPtr::new(ptr::null_mut()),
+            revoked: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Called by the one party that begins leases of this block.
+    #[inline]
+    fn begin(&self, generation: u64, created: *mut Location<'static>, leased: Site) {
+        self.generation.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire fence in `sites`: who sees a site below also sees the 0 above or later.
+        fence(Ordering::Release);
+        self.created.store(created, Ordering::Relaxed);
+        self.leased.store(ptr::from_ref(leased).cast_mut(), Ordering::Relaxed);
+        self.revoked.store(ptr::null_mut(), Ordering::Relaxed);
+        // Release: pairs with the first Acquire in `sites`: who sees the generation sees its sites or later ones.
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    fn sites(&self, generation: u64) -> Sites {
+        // Acquire: pairs with the Release store in `begin`.
+        if self.generation.load(Ordering::Acquire) != generation {
+            return Sites::default();
+        }
+        let sites =
+            Sites { created: site(&self.created), leased: site(&self.leased), revoked: site(&self.revoked) };
+        // Acquire: pairs with the Release fence in `begin`.
+        fence(Ordering::Acquire);
+        if self.generation.load(Ordering::Relaxed) == generation { sites } else { Sites::default() }
+    }
+}
+
+fn site(slot: &AtomicPtr<Location<'static>>) -> Option<Site> {
+    let site = slot.load(Ordering::Relaxed);
+    // SAFETY: only null and pointers made from `Site`, a `&'static`, are ever stored (R5).
+    unsafe { site.as_ref() }
+}
+
+pub(crate) use free::{allocate, free};
+
+#[cfg(not(leasehold_loom))]
+mod free {
+    //! Free control blocks: a short list per thread in front of a common one.
+
+    use std::cell::Cell;
+
+    use super::Block;
+    use crate::sync::{Mutex, lock, thread_local};
+
+    /// Blocks made at a time.
+    const SLAB: usize = 16;
+    /// Blocks a thread keeps; half of them go to the common list beyond that.
+    const KEPT: u32 = 64;
+
+    static COMMON: Mutex<List> = Mutex::new(List::EMPTY);
+
+    thread_local! {
+        static LOCAL: Local = const { Local { head: Cell::new(None), len: Cell::new(0) } };
+        static AT_EXIT: AtExit = const { AtExit };
+    }
+
+    /// Without a destructor, so that a block can be freed in destructors of other thread-locals.
+    struct Local {
+        head: Cell<Option<&'static Block>>,
+        len: Cell<u32>,
+    }
+
+    struct List {
+        head: Option<&'static Block>,
+        len: u32,
+    }
+
+    impl List {
+        const EMPTY: List = List { head: None, len: 0 };
+
+        fn push(&mut self, block: &'static Block) {
+            block.next.set(self.head.replace(block));
+            self.len += 1;
+        }
+
+        fn pop(&mut self) -> Option<&'static Block> {
+            let block = self.head?;
+            self.head = block.next.take();
+            self.len -= 1;
+            Some(block)
+        }
+    }
+
+    /// A block that nobody else holds.
+    #[inline]
+    pub(crate) fn allocate() -> &'static Block {
+        LOCAL.with(|local| match local.head.get() {
+            Some(block) => {
+                local.head.set(block.next.take());
+                local.len.set(local.len.get() - 1);
+                block
+            }
+            None => refill(local),
+        })
+    }
+
+    /// Puts a block back whose tenancy has been released.
+    ///
+    /// # Safety
+    /// The caller holds the block exclusively (R2) and gives it up.
+    #[inline]
+    pub(crate) unsafe fn free(block: &'static Block) {
+        LOCAL.with(|local| {
+            if local.len.get() == KEPT {
+                spill(local, KEPT / 2);
+            }
+            block.next.set(local.head.replace(Some(block)));
+            local.len.set(local.len.get() + 1);
+        });
+    }
+
+    #[cold]
+    fn refill(local: &Local) -> &'static Block {
+        // A thread that frees at its very end has no destructor left to run; its list is then simply kept short.
+        let keep = if AT_EXIT.try_with(|_| ()).is_ok() { SLAB } else { 1 };
+        let mut common = lock(&COMMON);
+        if common.len == 0 {
+            let slab: &'static mut [Block] = Vec::leak((0..SLAB).map(|_| Block::new()).collect());
+            for block in slab {
+                common.push(block);
+            }
+        }
+        for _ in 1..keep {
+            let Some(block) = common.pop() else { break };
+            block.next.set(local.head.replace(Some(block)));
+            local.len.set(local.len.get() + 1);
+        }
+        match common.pop() {
+            Some(block) => block,
+            None => take_local(local),
+        }
+    }
+
+    /// `refill` has just put at least one block there when it gets here.
+    fn take_local(local: &Local) -> &'static Block {
+        let block = local.head.take().expect("refill moved a block to the local list");
+        local.head.set(block.next.take());
+        local.len.set(local.len.get() - 1);
+        block
+    }
+
+    #[cold]
+    fn spill(local: &Local, count: u32) {
+        let _ = AT_EXIT.try_with(|_| ());
+        let mut common = lock(&COMMON);
+        for _ in 0..count {
+            let Some(block) = local.head.take() else { break };
+            local.head.set(block.next.take());
+            local.len.set(local.len.get() - 1);
+            common.push(block);
+        }
+    }
+
+    struct AtExit;
+
+    impl Drop for AtExit {
+        fn drop(&mut self) {
+            LOCAL.with(|local| spill(local, u32::MAX));
+        }
+    }
+}
+
+#[cfg(leasehold_loom)]
+mod free {
+    use super::Block;
+
+    /// Models make few blocks and never reuse one behind the model's back.
+    pub(crate) fn allocate() -> &'static Block {
+        Box::leak(Box::new(Block::new()))
+    }
+
+    /// # Safety
+    /// The caller holds the block exclusively and gives it up.
+    pub(crate) unsafe fn free(_: &'static Block) {}
+}

@@ -1,0 +1,123 @@
+//! The asymmetric fence: nearly free for the many readers, dear for the rare revoker.
+//!
+//! `light` and `heavy` stand for a `SeqCst` fence on both sides of a Dekker-style handshake. Where the
+//! kernel offers `membarrier(PRIVATE_EXPEDITED)` the light side only holds the compiler back, and the heavy
+//! side makes the kernel run a full fence on every processor that runs a thread of this process.
+//! The mode is decided once, before the first thread record exists, and never changes: no thread can be in
+//! a light section of one mode while another relies on the other.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many heavy barriers this process has executed.
+static HEAVY_BARRIERS: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn heavy_barriers() -> u64 {
+    // Relaxed: a statistic.
+    HEAVY_BARRIERS.load(Ordering::Relaxed)
+}
+
+/// The reader's half.
+#[inline(always)]
+pub(super) fn light() {
+    imp::light();
+}
+
+/// The revoker's half: when it returns, everything any thread did before its own last `light` is visible
+/// here, and everything done here is visible to any thread after its next `light`.
+#[cold]
+pub(super) fn heavy() {
+    // Relaxed: a statistic.
+    HEAVY_BARRIERS.fetch_add(1, Ordering::Relaxed);
+    if !cfg!(leasehold_bug = "barrier") {
+        imp::heavy();
+    }
+}
+
+/// Decides the mode; must return before any thread record is handed out.
+pub(super) fn decide() {
+    imp::decide();
+}
+
+/// True when the light side costs no fence instruction.
+pub(crate) fn is_asymmetric() -> bool {
+    imp::is_asymmetric()
+}
+
+#[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
+mod imp {
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+
+    static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+    static DECIDED: Once = Once::new();
+
+    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+    pub(super) fn decide() {
+        DECIDED.call_once(|| {
+            let registered = membarrier(REGISTER_PRIVATE_EXPEDITED);
+            // Relaxed: `Once` orders this store before everything that follows in every thread.
+            ASYMMETRIC.store(registered, Ordering::Relaxed);
+        });
+    }
+
+    pub(super) fn is_asymmetric() -> bool {
+        // Relaxed: written once, before any record exists; see `decide`.
+        ASYMMETRIC.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) fn light() {
+        if is_asymmetric() {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn heavy() {
+        // The fence orders this thread; membarrier orders the others.
+        fence(Ordering::SeqCst);
+        if is_asymmetric() && !membarrier(PRIVATE_EXPEDITED) {
+            refused();
+        }
+    }
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: membarrier reads no memory of ours; its three arguments are plain integers.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    /// The kernel took the registration back, as a seccomp filter installed later can. Readers run without
+    /// fences by now, so there is no sound way on.
+    #[cold]
+    fn refused() -> ! {
+        eprintln!(
+            "leasehold: the kernel refuses membarrier although this process registered for it: {}. \
+             Install seccomp filters before the first lease, or build with --cfg leasehold_fences.",
+            std::io::Error::last_os_error()
+        );
+        std::process::abort()
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri)))))]
+mod imp {
+    use crate::sync::{Ordering, fence};
+
+    pub(super) fn decide() {}
+
+    pub(super) fn is_asymmetric() -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(super) fn light() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(super) fn heavy() {
+        fence(Ordering::SeqCst);
+    }
+}

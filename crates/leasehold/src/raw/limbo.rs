@@ -1,0 +1,144 @@
+//! Revoked blocks of which it is not known whether somebody still looks at them.
+//!
+//! Each thread keeps its own, so that one heavy barrier serves many blocks, and often none is needed: a block that
+//! only one thread has touched is free as soon as that thread is seen to have fenced since, which it does
+//! whenever it touches another block for the first time.
+
+use std::cell::Cell;
+
+use super::block::Block;
+use super::fence;
+use super::record::{self, Record};
+use super::reserve::{counted, finish_abandoned, try_finish};
+use super::word::{State, Word};
+use crate::sync::{Ordering, thread_local};
+
+/// Blocks that wait before a barrier is spent on them.
+const CAPACITY: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
+/// Bytes that wait before a barrier is spent on them.
+const CAPACITY_BYTES: usize = 8 << 20;
+
+struct Entry {
+    block: &'static Block,
+    /// The word the block has as long as it is ours to look after.
+    word: Word,
+    /// The only thread that has entered, with its fence count; `None` when there are several.
+    toucher: Option<(&'static Record, u64)>,
+    bytes: usize,
+}
+
+struct Limbo {
+    entries: Vec<Entry>,
+    bytes: usize,
+    seen: Vec<*const Block>,
+}
+
+impl Limbo {
+    fn new() -> Box<Limbo> {
+        Box::new(Limbo { entries: Vec::with_capacity(CAPACITY), bytes: 0, seen: Vec::with_capacity(256) })
+    }
+}
+
+/// When the thread ends.
+impl Drop for Limbo {
+    fn drop(&mut self) {
+        if !self.entries.is_empty() {
+            release_by_barrier(self);
+        }
+    }
+}
+
+#[cfg(not(leasehold_loom))]
+thread_local! {
+    static LIMBO: Cell<Option<Box<Limbo>>> = const { Cell::new(None) };
+}
+
+#[cfg(leasehold_loom)]
+thread_local! {
+    static LIMBO: Cell<Option<Box<Limbo>>> = Cell::new(None);
+}
+
+/// Takes over a block in the state `Revoked` whose lessor is gone.
+#[cold]
+pub(super) fn push(block: &'static Block, word: Word) {
+    let abandoned = word.in_state(State::RevokedAbandoned);
+    // SAFETY: `Revoked` is the lessor's own state, and the lessor handed it to us (R2).
+    let bytes = unsafe { block.source() }.room;
+    // Relaxed: `revoke` has fenced.
+    let toucher = Record::from_toucher(block.toucher.load(Ordering::Relaxed));
+    let toucher = toucher.map(|record| (record, record.touches()));
+    // Release: pairs with the Acquire in `finish_abandoned`: from here on a departing toucher may release it.
+    block.word.store(abandoned.bits(), Ordering::Release);
+    let Ok(limbo) = LIMBO.try_with(Cell::take) else {
+        // The thread is ending and has no limbo any more.
+        fence::heavy();
+        settle(block, abandoned);
+        return;
+    };
+    let mut limbo = limbo.unwrap_or_else(Limbo::new);
+    limbo.entries.push(Entry { block, word: abandoned, toucher, bytes });
+    limbo.bytes += bytes;
+    if limbo.entries.len() == CAPACITY || limbo.bytes >= CAPACITY_BYTES {
+        drain(&mut limbo, CAPACITY / 2, CAPACITY_BYTES / 2);
+    }
+    LIMBO.with(|local| local.set(Some(limbo)));
+}
+
+/// Spends a barrier on what waits in this thread's limbo, if anything does.
+pub(crate) fn flush() {
+    if let Ok(Some(mut limbo)) = LIMBO.try_with(Cell::take) {
+        drain(&mut limbo, 0, 0);
+        let _ = LIMBO.try_with(|local| local.set(Some(limbo)));
+    }
+}
+
+/// Releases what can be released without a barrier, and the rest with one if more than is tolerated remains.
+fn drain(limbo: &mut Limbo, entries: usize, bytes: usize) {
+    limbo.entries.retain(|entry| !entry.release_by_piggyback());
+    limbo.bytes = limbo.entries.iter().map(|entry| entry.bytes).sum();
+    if limbo.entries.len() > entries || limbo.bytes > bytes {
+        release_by_barrier(limbo);
+    }
+}
+
+impl Entry {
+    /// True when the block is off our hands.
+    fn release_by_piggyback(&self) -> bool {
+        if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
+            return true;
+        }
+        let Some((record, touches)) = self.toucher else { return false };
+        let gone =
+            record.touched_since(touches) && record.count(self.block) == 0 && counted(self.block).is_zero();
+        if gone {
+            // It fails only when the toucher itself released the block on its way out.
+            finish_abandoned(self.block, self.word);
+        }
+        gone
+    }
+}
+
+#[cold]
+fn release_by_barrier(limbo: &mut Limbo) {
+    fence::heavy();
+    let Limbo { entries, bytes, seen } = limbo;
+    *bytes = 0;
+    let complete = record::collect_everywhere(seen);
+    for Entry { block, word, .. } in entries.drain(..) {
+        if complete && !seen.contains(&std::ptr::from_ref(block)) && counted(block).is_zero() {
+            // Nobody was inside after the barrier, so nobody is.
+            finish_abandoned(block, word);
+        } else {
+            settle(block, word);
+        }
+    }
+}
+
+/// Leaves a block to the last one out. For a block of which a barrier has passed since its revocation.
+fn settle(block: &'static Block, abandoned: Word) {
+    let draining = abandoned.in_state(State::DrainingAbandoned).bits();
+    // Release: pairs with the Acquire in `finish_abandoned`. It fails when the toucher released the block meanwhile.
+    if block.word.compare_exchange(abandoned.bits(), draining, Ordering::Release, Ordering::Relaxed).is_ok() {
+        try_finish(block);
+    }
+}

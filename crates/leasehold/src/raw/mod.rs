@@ -1,0 +1,56 @@
+//! Everything that needs `unsafe`: control blocks, reservations, leases and pooled memory.
+//!
+//! # Invariants
+//! Every `// SAFETY:` in this folder leans on one of these.
+//!
+//! - **R1, type stability.** Control blocks and thread records are never freed. A reference to one is `'static`,
+//!   and a stale handle may read one at any time.
+//! - **R2, one holder.** A block has at most one holder at a time: an [`Owned`], the [`Shared`]s of one count,
+//!   the [`Lease`] or [`Draining`] of its present generation, a free list, a pool, the limbo, or the party that has just
+//!   won the exchange that ended a drained lease. Only the holder begins leases, ends them, replaces the source
+//!   and releases the block.
+//! - **R3, reservations hold.** From a successful `enter` or `pin` until its end, the generation's lease does not
+//!   become `Exclusive` again, so there is no owner, no release and no next lease.
+//! - **R4, initialised.** Memory behind a window is initialised and stays so until the release.
+//! - **R5, static sites.** Call sites are `&'static Location`s; one read from a block may be another lease's, never
+//!   dangling.
+//!
+//! # The file to open
+//! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` the asymmetric fence;
+//! `reserve` entering and leaving; `lease` beginning and ending; `limbo` ended leases nobody waits for; `window`,
+//! `owned`, `handle` the same with elements; `source` where memory comes from; `store` pooled memory; `scope` and
+//! `wait` lending for the time of a call.
+
+mod block;
+mod fence;
+mod handle;
+mod lease;
+mod limbo;
+mod owned;
+mod record;
+mod reserve;
+mod scope;
+mod source;
+mod store;
+mod wait;
+mod window;
+mod word;
+
+pub(crate) use block::Sites;
+pub(crate) use fence::{heavy_barriers, is_asymmetric};
+pub use handle::Hold;
+pub(crate) use handle::{
+    Draining, Held, HeldMut, Lease, Origin, Part, Pinned, PinnedMut, View, lease, lease_read_only,
+    lease_shared,
+};
+pub(crate) use lease::InUse;
+pub(crate) use limbo::flush;
+pub use owned::{Owned, Shared};
+pub(crate) use record::{leaked_spans, records};
+pub(crate) use scope::{lend, lend_mut};
+pub(crate) use store::{NoMemory, Store};
+pub(crate) use wait::until_drained;
+pub(crate) use window::OutOfRange;
+
+#[cfg(all(test, leasehold_loom))]
+mod models;

@@ -1,0 +1,286 @@
+//! Thread records: the hazard slots in which a thread says which blocks it is looking at.
+//!
+//! A record is never freed. It belongs to one thread at a time and is handed on when that thread ends,
+//! unless a forgotten guard still occupies a slot: then the slot, and the block in it, stay taken for ever.
+
+use std::cell::Cell;
+use std::ptr;
+
+use super::block::{Block, SEVERAL};
+#[cfg(not(leasehold_loom))]
+use super::fence;
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering, thread_local};
+
+/// Spans a thread can hold at once before further ones go through the block's counter.
+pub(crate) const SLOTS: usize = if cfg!(leasehold_loom) { 2 } else { 8 };
+
+#[repr(C, align(128))]
+pub(crate) struct Record {
+    /// Written by the owning thread only, read by everyone who revokes.
+    slots: [AtomicPtr<Block>; SLOTS],
+    /// Counts the full fences this thread ran in [`super::reserve`] when it touched a block for the first
+    /// time. Whoever sees it move knows that such a fence has begun since; see [`super::limbo`].
+    touches: AtomicU64,
+    /// The next record of the registry, written once before the record is published.
+    next: AtomicPtr<Record>,
+    /// True while a thread owns the record.
+    taken: AtomicBool,
+}
+
+impl Record {
+    fn new() -> Record {
+        Record {
+            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            touches: AtomicU64::new(0),
+            next: AtomicPtr::new(ptr::null_mut()),
+            taken: AtomicBool::new(true),
+        }
+    }
+
+    /// The record a toucher stands for; null and [`SEVERAL`] stand for none.
+    pub(super) fn from_toucher(toucher: *mut Record) -> Option<&'static Record> {
+        if toucher == SEVERAL {
+            return None;
+        }
+        // SAFETY: what remains is null or was made by `as_ptr` from a record, and records are never freed (R1).
+        unsafe { toucher.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn as_ptr(&self) -> *mut Record {
+        ptr::from_ref(self).cast_mut()
+    }
+
+    #[inline(always)]
+    pub(super) fn first_slot(&self) -> &AtomicPtr<Block> {
+        &self.slots[0]
+    }
+
+    pub(super) fn free_slot(&self) -> Option<&AtomicPtr<Block>> {
+        // Relaxed: only the owning thread writes its slots.
+        self.slots.iter().find(|slot| slot.load(Ordering::Relaxed).is_null())
+    }
+
+    /// How many spans of `block` this record holds.
+    pub(super) fn count(&self, block: &Block) -> usize {
+        // Acquire: pairs with the Release stores of `Reservation`: what the reader did under the span it has
+        // left happens before what the caller does to the block.
+        self.slots.iter().filter(|slot| ptr::eq(slot.load(Ordering::Acquire), block)).count()
+    }
+
+    /// Announces a fence that the caller runs next.
+    pub(super) fn announce_touch(&self) {
+        // Relaxed: only the owning thread writes the counter.
+        let touches = self.touches.load(Ordering::Relaxed);
+        // Release: pairs with the Acquire in `touched_since`: who sees the new count also sees every slot
+        // store that came before it.
+        self.touches.store(touches + 1, Ordering::Release);
+    }
+
+    pub(super) fn touches(&self) -> u64 {
+        // Relaxed: the caller has run a full fence, and compares with a later Acquire load.
+        self.touches.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn touched_since(&self, touches: u64) -> bool {
+        // Acquire: pairs with the Release in `announce_touch`.
+        self.touches.load(Ordering::Acquire) > touches
+    }
+
+    fn is_idle(&self) -> bool {
+        // Relaxed: called by the owning thread.
+        self.slots.iter().all(|slot| slot.load(Ordering::Relaxed).is_null())
+    }
+}
+
+#[cfg(not(leasehold_loom))]
+static REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+
+#[cfg(leasehold_loom)]
+loom::lazy_static! {
+    static ref REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+}
+
+/// Every record that was ever made, newest first.
+fn registry() -> impl Iterator<Item = &'static Record> {
+    // Acquire: pairs with the Release that published the newest record.
+    let mut next = REGISTRY.load(Ordering::Acquire);
+    std::iter::from_fn(move || {
+        // SAFETY: records are leaked boxes (R1), and the Acquire above orders their initialisation before us.
+        let record = unsafe { next.as_ref() }?;
+        // Relaxed: `next` was written before the record was published.
+        next = record.next.load(Ordering::Relaxed);
+        Some(record)
+    })
+}
+
+/// How many spans of `block` all threads hold in their slots.
+pub(super) fn count_everywhere(block: &Block) -> usize {
+    registry().map(|record| record.count(block)).sum()
+}
+
+/// Every occupied slot of every thread, into `seen`; false when there are more than fit.
+pub(super) fn collect_everywhere(seen: &mut Vec<*const Block>) -> bool {
+    seen.clear();
+    for record in registry() {
+        for slot in &record.slots {
+            // Acquire: as in `count`.
+            let block = slot.load(Ordering::Acquire);
+            if !block.is_null() {
+                if seen.len() == seen.capacity() {
+                    return false;
+                }
+                seen.push(block);
+            }
+        }
+    }
+    true
+}
+
+/// Makes a record, or takes over one that its thread gave back.
+fn claim() -> &'static Record {
+    let free = |record: &&'static Record| {
+        // Acquire: pairs with the Release in `give_back`: we see the slots as its last owner left them.
+        record.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    };
+    registry().find(free).unwrap_or_else(publish)
+}
+
+fn publish() -> &'static Record {
+    let record: &'static Record = Box::leak(Box::new(Record::new()));
+    let mut head = REGISTRY.load(Ordering::Relaxed);
+    loop {
+        record.next.store(head, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `registry`; the record's fields come first.
+        match REGISTRY.compare_exchange(head, record.as_ptr(), Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(newer) => head = newer,
+        }
+    }
+    record
+}
+
+/// Spans that were forgotten on threads that have ended.
+static LEAKED_SPANS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+pub(crate) fn leaked_spans() -> u64 {
+    LEAKED_SPANS.load(Ordering::Relaxed)
+}
+
+pub(crate) fn records() -> usize {
+    registry().count()
+}
+
+fn give_back(record: &'static Record) {
+    if record.is_idle() {
+        // Release: pairs with the Acquire in `claim`.
+        record.taken.store(false, Ordering::Release);
+    } else {
+        let held = record.slots.iter().filter(|slot| !slot.load(Ordering::Relaxed).is_null()).count();
+        LEAKED_SPANS.fetch_add(held as u64, Ordering::Relaxed);
+    }
+}
+
+/// What a thread without a record points to: no slot of it is ever free, so the fast path of a span
+/// falls through to the slow one, which registers the thread.
+#[cfg(not(leasehold_loom))]
+static UNREGISTERED: Record = Record {
+    slots: [const { AtomicPtr::new(ptr::without_provenance_mut(1)) }; SLOTS],
+    touches: AtomicU64::new(0),
+    next: AtomicPtr::new(ptr::null_mut()),
+    taken: AtomicBool::new(true),
+};
+
+#[cfg(not(leasehold_loom))]
+thread_local! {
+    /// Without a destructor, so that it can be read in destructors of other thread-locals.
+    static CURRENT: Cell<&'static Record> = const { Cell::new(&UNREGISTERED) };
+    static AT_EXIT: AtExit = const { AtExit };
+}
+
+/// The record of this thread; a stand-in without free slots when it has none.
+#[cfg(not(leasehold_loom))]
+#[inline(always)]
+pub(super) fn current() -> &'static Record {
+    CURRENT.get()
+}
+
+/// The record of this thread if it has or can get one.
+#[cfg(not(leasehold_loom))]
+#[inline(always)]
+pub(super) fn current_or_null() -> *mut Record {
+    let record = CURRENT.get();
+    if ptr::eq(record, &UNREGISTERED) {
+        return attach().map_or(ptr::null_mut(), Record::as_ptr);
+    }
+    record.as_ptr()
+}
+
+/// Registers this thread if need be. `None` while the thread is ending.
+#[cfg(not(leasehold_loom))]
+#[cold]
+pub(super) fn attach() -> Option<&'static Record> {
+    let record = CURRENT.get();
+    if !ptr::eq(record, &UNREGISTERED) {
+        return Some(record);
+    }
+    fence::decide();
+    AT_EXIT.try_with(|_| ()).ok()?;
+    let record = claim();
+    CURRENT.set(record);
+    Some(record)
+}
+
+/// Gives the record back at thread exit.
+#[cfg(not(leasehold_loom))]
+struct AtExit;
+
+#[cfg(not(leasehold_loom))]
+impl Drop for AtExit {
+    fn drop(&mut self) {
+        detach();
+    }
+}
+
+#[cfg(not(leasehold_loom))]
+fn detach() {
+    let record = CURRENT.replace(&UNREGISTERED);
+    if !ptr::eq(record, &UNREGISTERED) {
+        give_back(record);
+    }
+}
+
+#[cfg(leasehold_loom)]
+thread_local! {
+    static CURRENT: Cell<Option<&'static Record>> = Cell::new(None);
+}
+
+#[cfg(leasehold_loom)]
+pub(super) fn current() -> &'static Record {
+    CURRENT.with(|current| match current.get() {
+        Some(record) => record,
+        None => {
+            let record = claim();
+            current.set(Some(record));
+            record
+        }
+    })
+}
+
+#[cfg(leasehold_loom)]
+pub(super) fn current_or_null() -> *mut Record {
+    current().as_ptr()
+}
+
+#[cfg(leasehold_loom)]
+pub(super) fn attach() -> Option<&'static Record> {
+    Some(current())
+}
+
+/// Models end their threads by hand: loom destroys thread-locals in an order of its own.
+#[cfg(leasehold_loom)]
+pub(crate) fn detach() {
+    if let Some(record) = CURRENT.with(Cell::take) {
+        give_back(record);
+    }
+}

@@ -1,0 +1,317 @@
+//! Entering and leaving a block: what makes a span safe against a revocation at any moment.
+//!
+//! ```text
+//! reader                              revoker
+//!   slot  = block                       word  = revoked
+//!   light fence                         heavy fence
+//!   word still mine? -> enter           slot still block? -> somebody is inside
+//!   ..
+//!   slot  = null
+//!   light fence
+//!   word still mine? no -> `departed`
+//! ```
+//! Either the reader sees the revocation or the revoker sees the reader; on the way out, either the revoker
+//! sees the slot empty or the reader sees that it has to report its departure.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use super::block::{Block, SEVERAL, release};
+use super::fence::light;
+use super::record::{self, Record};
+use super::word::{State, Word};
+use crate::sync::{AtomicPtr, Ordering, fence, fence_after_rmw};
+
+/// One pin in [`Block::counted`].
+const PIN: u64 = 1;
+/// One counted span in [`Block::counted`].
+const SPAN: u64 = 1 << 32;
+
+/// The right to look at a block: while it lives, the block is not handed to anyone else (R3).
+pub(super) struct Reservation {
+    block: &'static Block,
+    word: Word,
+    /// The occupied slot; `None` when the block's counter holds the reservation.
+    slot: Option<&'static AtomicPtr<Block>>,
+    /// A slot may be cleared by its own thread only.
+    _not_send: PhantomData<*mut ()>,
+}
+
+/// The lease is over; nothing is reserved.
+pub(super) struct Refused;
+
+/// Reserves `block` if it is still in the lease `word`.
+#[inline(always)]
+pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Refused> {
+    let record = record::current();
+    // Relaxed: our own claim, or one that made it `SEVERAL`, came with a full fence; see `touch`.
+    let toucher = block.toucher.load(Ordering::Relaxed);
+    let slot = record.first_slot();
+    // Relaxed: only this thread writes its slots.
+    if (toucher == record.as_ptr() || toucher == SEVERAL) && slot.load(Ordering::Relaxed).is_null() {
+        // Release: pairs with the Acquire in `Record::count`. Who sees this block in the slot also sees that
+        // we have left the one that was in it before.
+        slot.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
+        light();
+        // Acquire: pairs with the Release in `publish`: the owner's writes come before our reads.
+        let now = Word::from_bits(block.word.load(Ordering::Acquire));
+        if now == word || cfg!(leasehold_bug = "generation") {
+            return Ok(Reservation { block, word, slot: Some(slot), _not_send: PhantomData });
+        }
+        return enter_again(block, word, slot);
+    }
+    enter_slow(block, word)
+}
+
+/// The word was not the expected one: clears the slot and finds out why.
+#[cold]
+#[inline(never)]
+fn enter_again(
+    block: &'static Block,
+    word: Word,
+    slot: &'static AtomicPtr<Block>,
+) -> Result<Reservation, Refused> {
+    leave(block, slot);
+    enter_slow(block, word)
+}
+
+/// The slow path: first touch of a lease by this thread, nested spans, unregistered threads, ended leases.
+#[cold]
+#[inline(never)]
+fn enter_slow(block: &'static Block, word: Word) -> Result<Reservation, Refused> {
+    while is_live(block, word) {
+        let Some(record) = record::attach() else { return enter_counted(block, word) };
+        touch(block, record);
+        let Some(slot) = record.free_slot() else { return enter_counted(block, word) };
+        // Release, light, Acquire: as in `enter`.
+        slot.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
+        light();
+        if block.word.load(Ordering::Acquire) == word.bits() {
+            return Ok(Reservation { block, word, slot: Some(slot), _not_send: PhantomData });
+        }
+        leave(block, slot);
+    }
+    Err(Refused)
+}
+
+fn enter_counted(block: &'static Block, word: Word) -> Result<Reservation, Refused> {
+    if !count_in(block, word, SPAN) {
+        return Err(Refused);
+    }
+    Ok(Reservation { block, word, slot: None, _not_send: PhantomData })
+}
+
+/// Whether the lease `word` goes on. A reader that meets a `try_end` under way calls it off: the reader
+/// proceeds, and the lessor learns that the block is in use.
+fn is_live(block: &Block, word: Word) -> bool {
+    loop {
+        // Relaxed: whoever relies on the answer loads the word again, with Acquire, behind a fence.
+        let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+        if now == word {
+            return true;
+        }
+        let closing = word.in_state(State::Closing);
+        if now != closing {
+            return false;
+        }
+        // Relaxed: the lessor learns nothing but that somebody came; a read-modify-write keeps the release
+        // sequence of `publish` going.
+        let _ =
+            block.word.compare_exchange(closing.bits(), word.bits(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Says that this thread enters the present lease of `block`, once per lease and thread.
+///
+/// The lessor that finds no toucher, or only itself, needs no barrier to know who is inside: a thread that it
+/// did not see here runs the fence below after the lessor's, and therefore sees the end of the lease.
+fn touch(block: &Block, record: &'static Record) {
+    let me = record.as_ptr();
+    // Relaxed: see `enter`.
+    let toucher = block.toucher.load(Ordering::Relaxed);
+    if toucher == me || toucher == SEVERAL {
+        return;
+    }
+    record.announce_touch();
+    // Relaxed: ordered by the fence that follows; no data is passed through this word.
+    if !toucher.is_null()
+        || block.toucher.compare_exchange(ptr::null_mut(), me, Ordering::Relaxed, Ordering::Relaxed).is_err()
+    {
+        block.toucher.swap(SEVERAL, Ordering::Relaxed);
+    }
+    fence_after_rmw();
+}
+
+impl Reservation {
+    #[inline(always)]
+    pub(super) fn block(&self) -> &'static Block {
+        self.block
+    }
+}
+
+impl Drop for Reservation {
+    #[inline(always)]
+    fn drop(&mut self) {
+        match self.slot {
+            Some(slot) => {
+                // Release: pairs with the Acquire in `Record::count`: our accesses come before the next tenant's.
+                slot.store(ptr::null_mut(), Ordering::Release);
+                light();
+                // Relaxed: `departed` fences before it relies on what it reads.
+                if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
+                    departed(self.block);
+                }
+            }
+            None => count_out(self.block, self.word, SPAN),
+        }
+    }
+}
+
+/// Clears a slot that never led to a reservation. Somebody may have seen it occupied and gone away in the
+/// belief that we would take care of the block; so we look.
+fn leave(block: &'static Block, slot: &AtomicPtr<Block>) {
+    slot.store(ptr::null_mut(), Ordering::Release);
+    light();
+    let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+    if !now.is(State::Exclusive) && !now.is(State::Published) {
+        departed(block);
+    }
+}
+
+/// Reserves `block` in its counter, for a pin. Unlike a slot, the reservation may move between threads.
+#[inline]
+pub(super) fn pin(block: &'static Block, word: Word) -> Result<(), Refused> {
+    if count_in(block, word, PIN) { Ok(()) } else { Err(Refused) }
+}
+
+#[inline]
+pub(super) fn unpin(block: &'static Block, word: Word) {
+    count_out(block, word, PIN);
+}
+
+#[inline]
+fn count_in(block: &'static Block, word: Word, unit: u64) -> bool {
+    while is_live(block, word) {
+        // Relaxed: ordered by the fence that follows.
+        let before = block.counted.fetch_add(unit, Ordering::Relaxed);
+        fence_after_rmw();
+        if before & (OVERFLOW * unit) != 0 {
+            overflow();
+        }
+        // Acquire: pairs with the Release in `publish`.
+        if block.word.load(Ordering::Acquire) == word.bits() {
+            return true;
+        }
+        count_out(block, word, unit);
+    }
+    false
+}
+
+/// Half of what a counter holds: too many forgotten pins end the process before the count can wrap.
+const OVERFLOW: u64 = 1 << 30;
+
+#[cold]
+fn overflow() -> ! {
+    eprintln!("leasehold: more than 2^30 pins or counted spans of one block were never dropped");
+    std::process::abort()
+}
+
+#[inline]
+fn count_out(block: &'static Block, word: Word, unit: u64) {
+    // Release: pairs with the Acquire loads of `counted` in `lease`: our accesses come before the next tenant's.
+    block.counted.fetch_sub(unit, Ordering::Release);
+    fence_after_rmw();
+    // Relaxed: as in `Reservation::drop`.
+    if block.word.load(Ordering::Relaxed) != word.bits() {
+        departed(block);
+    }
+}
+
+/// Who counts on the block's counter.
+pub(super) fn counted(block: &Block) -> Counted {
+    // Acquire: pairs with the Release in `count_out`.
+    let counted = block.counted.load(Ordering::Acquire);
+    Counted { pins: (counted % SPAN) as usize, spans: (counted / SPAN) as usize }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Counted {
+    pub(super) pins: usize,
+    pub(super) spans: usize,
+}
+
+impl Counted {
+    pub(super) fn is_zero(self) -> bool {
+        cfg!(leasehold_bug = "pins") || self == Counted::default()
+    }
+}
+
+/// Called by whoever has left a block whose lease is over.
+#[cold]
+#[inline(never)]
+fn departed(block: &'static Block) {
+    // SeqCst: pairs with the fences in `try_finish`: of two that leave at once, the later sees both gone; and
+    // either we see `Draining` or the one who sets it sees us gone.
+    fence(Ordering::SeqCst);
+    let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+    if now.is(State::Draining) || now.is(State::DrainingAbandoned) {
+        try_finish(block);
+    } else if now.is(State::RevokedAbandoned) && is_sole_toucher(block) {
+        finish_abandoned(block, now);
+    }
+}
+
+/// Whether nobody but this thread has entered the lease, and this thread has left.
+///
+/// For a caller that has fenced after it saw the lease revoked.
+fn is_sole_toucher(block: &Block) -> bool {
+    let record = record::current();
+    block.toucher.load(Ordering::Relaxed) == record.as_ptr()
+        && record.count(block) == 0
+        && counted(block).is_zero()
+}
+
+/// Ends a drained lease if nobody is inside any more. True when this call did it.
+///
+/// A block in a draining state has had a barrier since its revocation: nobody enters any more, and whoever still
+/// occupies a slot of it, if only in passing, comes through `departed`.
+pub(super) fn try_finish(block: &'static Block) -> bool {
+    // SeqCst: see `departed`.
+    fence(Ordering::SeqCst);
+    loop {
+        // Acquire: pairs with the Release that set a draining state: we see every slot that its setter saw. The word
+        // comes first, so that an exchange below ends the very lease that was looked at.
+        let now = Word::from_bits(block.word.load(Ordering::Acquire));
+        let abandoned = now.is(State::DrainingAbandoned);
+        if !abandoned && !now.is(State::Draining) {
+            return false;
+        }
+        if !counted(block).is_zero() || record::count_everywhere(block) != 0 {
+            return false;
+        }
+        if abandoned {
+            return finish_abandoned(block, now);
+        }
+        // Release: pairs with the Acquire in `lease::is_reclaimed`: what the readers did, which the checks above
+        // acquired, comes before what the lessor does. It fails when the lessor is given up at this moment.
+        let next = now.after().bits();
+        if block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed).is_ok() {
+            block.wake();
+            return true;
+        }
+    }
+}
+
+/// Releases a block without lessor, unless somebody else does. For a caller that knows that nobody is inside.
+pub(super) fn finish_abandoned(block: &'static Block, now: Word) -> bool {
+    // Acquire: pairs with the Release that abandoned the block: we see the source that we release.
+    let won = block
+        .word
+        .compare_exchange(now.bits(), now.after().bits(), Ordering::Acquire, Ordering::Relaxed)
+        .is_ok();
+    if won {
+        // SAFETY: the exchange made us the only holder (R2): no lessor, no reservation, and nobody else won it.
+        unsafe { release(block) };
+    }
+    won
+}

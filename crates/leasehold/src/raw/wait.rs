@@ -1,0 +1,33 @@
+//! Blocking until a revoked lease has drained.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+
+use super::handle::{Draining, Hold};
+
+/// Parks this thread until the block is free. Hands the lessor back when this thread itself holds a span of the
+/// block, in which case the wait would never end.
+pub(crate) fn until_drained<H: Hold>(mut draining: Draining<H>) -> Result<H, Draining<H>> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        draining = match draining.try_take() {
+            Ok(hold) => return Ok(hold),
+            Err(draining) => draining,
+        };
+        if draining.spans_of_this_thread() > 0 {
+            return Err(draining);
+        }
+        if !draining.poll(&waker) {
+            thread::park();
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,102 @@
+//! A range of elements inside a block, without a word about who may look at it when.
+
+use std::ops::{Bound, Range, RangeBounds};
+use std::ptr::NonNull;
+
+/// `len` initialised elements at `ptr`. Carries no right to touch them; what wraps it does.
+pub struct Window<T> {
+    ptr: NonNull<T>,
+    len: usize,
+}
+
+impl<T> Clone for Window<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Window<T> {}
+
+impl<T> Window<T> {
+    /// # Safety
+    /// `len` initialised elements stay at `ptr`, which is aligned, in one allocation, until the block's release.
+    #[inline(always)]
+    pub(super) unsafe fn new(ptr: NonNull<T>, len: usize) -> Window<T> {
+        Window { ptr, len }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(super) fn as_ptr(self) -> *mut T {
+        self.ptr.as_ptr()
+    }
+
+    /// The part of the window that `range`, which counts from its start, names.
+    #[inline]
+    pub(super) fn narrow(self, range: impl RangeBounds<usize>) -> Result<Window<T>, OutOfRange> {
+        let Range { start, end } = resolve(&range, self.len)?;
+        // SAFETY: start <= end <= len, so the new start is inside the allocation or one past its end.
+        let ptr = unsafe { self.ptr.add(start) };
+        Ok(Window { ptr, len: end - start })
+    }
+
+    /// Whether `other` begins where this one ends. Windows on zero-sized elements are always adjacent.
+    pub(super) fn is_followed_by(self, other: Window<T>) -> bool {
+        self.ptr.as_ptr().wrapping_add(self.len) == other.ptr.as_ptr()
+    }
+
+    /// The window that covers this one and the one that follows it.
+    ///
+    /// # Safety
+    /// Both windows are parts of one window, and the second begins where the first ends.
+    pub(super) unsafe fn joined(self, next: Window<T>) -> Window<T> {
+        Window { ptr: self.ptr, len: self.len + next.len }
+    }
+
+    /// # Safety
+    /// Until `'a` ends the block is not released and nobody writes the elements.
+    #[inline(always)]
+    pub(super) unsafe fn as_slice<'a>(self) -> &'a [T] {
+        // SAFETY: the elements are there by the promise of `new`, and unwritten by the caller's.
+        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+    }
+
+    /// # Safety
+    /// Until `'a` ends the block is not released, is writable, and nobody else reads or writes the elements.
+    #[inline(always)]
+    pub(super) unsafe fn as_mut_slice<'a>(self) -> &'a mut [T] {
+        // SAFETY: the elements are there by the promise of `new`, and ours alone by the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+/// A range that does not lie within a length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OutOfRange {
+    pub(crate) start: Option<usize>,
+    pub(crate) end: Option<usize>,
+    pub(crate) len: usize,
+}
+
+/// `range` in numbers, if it lies within `len` elements. A bound that would overflow is none.
+#[inline]
+fn resolve(range: &impl RangeBounds<usize>, len: usize) -> Result<Range<usize>, OutOfRange> {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => Some(start),
+        Bound::Excluded(&before) => before.checked_add(1),
+        Bound::Unbounded => Some(0),
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.checked_add(1),
+        Bound::Excluded(&end) => Some(end),
+        Bound::Unbounded => Some(len),
+    };
+    match (start, end) {
+        (Some(start), Some(end)) if start <= end && end <= len => Ok(start..end),
+        _ => Err(OutOfRange { start, end, len }),
+    }
+}

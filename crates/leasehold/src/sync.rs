@@ -1,0 +1,36 @@
+//! The one door to atomics, mutexes and thread-locals: std's in a normal build, loom's under
+//! `--cfg leasehold_loom`, so that the models run the very code that ships.
+
+#[cfg(not(leasehold_loom))]
+mod imp {
+    pub(crate) use std::sync::Mutex;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};
+    pub(crate) use std::thread_local;
+}
+
+#[cfg(leasehold_loom)]
+mod imp {
+    pub(crate) use loom::sync::Mutex;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};
+    pub(crate) use loom::thread_local;
+}
+
+pub(crate) use imp::*;
+pub(crate) use std::sync::atomic::Ordering;
+
+/// Locks a mutex whose critical sections cannot leave a half-made state, so poisoning carries no news.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A full fence behind a read-modify-write instruction, to be called directly after one.
+///
+/// On x86 every locked instruction already is a full fence, so only the compiler has to be held back;
+/// elsewhere, and in models, it is a `SeqCst` fence.
+#[inline(always)]
+pub(crate) fn fence_after_rmw() {
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(leasehold_loom), not(miri)))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), not(leasehold_loom), not(miri))))]
+    fence(Ordering::SeqCst);
+}
