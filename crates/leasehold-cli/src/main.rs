@@ -1,2 +1,51 @@
-//! placeholder
-fn main() {}
+//! The `leasehold` command: parsing, wiring and exit codes; the work is done in `leasehold-pipeline`.
+
+mod arguments;
+mod embed;
+mod progress;
+mod signals;
+
+use std::{io, process::ExitCode};
+
+use clap::Parser;
+use leasehold_pipeline::{EmbedError, SinkError};
+
+use crate::{
+    arguments::{Arguments, Command},
+    signals::Signals,
+};
+
+/// What a run that was not able to do its work exits with.
+const FAILURE: u8 = 1;
+
+/// What a shell reports for a program that the closed pipe behind it has ended: 128 and SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&anyhow::Error::new(error).context("cannot install signal handlers")),
+    };
+    let result = match &arguments.command {
+        Command::Embed(command) => command.run(&signals),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whatever failed, it was asked to.
+        Err(_) if signals.received().is_some() => signals.exit_code(),
+        Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    use io::Write;
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(io::stderr(), "leasehold: {error:#}");
+    ExitCode::from(FAILURE)
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
+}

@@ -1,1 +1,28 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod cancel;
+mod document;
+mod encoder;
+mod error;
+mod fetch;
+mod mapping;
+mod model;
+mod output;
+mod runner;
+mod sink;
+mod source;
+mod tokenize;
+
+pub use batch::{Unit, Units};
+pub use cancel::Cancel;
+pub use document::{Document, Place, Text};
+pub use encoder::{Encoder, Worker};
+pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};
+pub use fetch::{Cache, FetchEvent};
+pub use model::{Config, Model, Workspace};
+pub use output::OutputFile;
+pub use runner::{Pipeline, Summary};
+pub use sink::{JsonlSink, NpySink, Sink};
+pub use source::{Format, Input, Source, Split};
+pub use tokenize::{Tokenizer, Tokens};

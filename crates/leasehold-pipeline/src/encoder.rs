@@ -1,0 +1,128 @@
+//! Tokenizer and model as one, and the worker that carries texts through both.
+
+use std::path::Path;
+
+use leasehold::{MemoryOwner, MemoryPool, Ragged};
+
+use crate::{
+    error::{EmbedError, ModelError},
+    model::{Model, Workspace},
+    tokenize::Tokenizer,
+};
+
+/// About how many tokens are carried through the model at once.
+///
+/// Large enough for the matrix products to run at full speed, small enough for the activations to stay in
+/// a processor's own cache.
+pub(crate) const UNIT_TOKENS: usize = 512;
+
+/// A tokenizer and the model it belongs to; shared by all workers.
+#[derive(Debug)]
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    model: Model,
+}
+
+impl Encoder {
+    /// Opens the directory of a model: `config.json`, `tokenizer.json`, `model.safetensors`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is missing, broken, or of a kind that is not supported.
+    pub fn open(directory: &Path) -> Result<Self, EmbedError> {
+        let model = Model::open(directory)?;
+        let path = directory.join("tokenizer.json");
+        if !path.exists() {
+            return Err(ModelError::Missing { path }.into());
+        }
+        let tokenizer = Tokenizer::open(&path, model.config().max_tokens)?;
+        Ok(Self { tokenizer, model })
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Number of values in an embedding.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.model.config().hidden_size
+    }
+
+    /// Rents what one thread needs to embed texts.
+    #[must_use]
+    pub fn worker<'a>(&'a self, pool: &'a MemoryPool) -> Worker<'a> {
+        let tokens = UNIT_TOKENS + self.tokenizer.max_tokens();
+        Worker {
+            encoder: self,
+            pool,
+            batch: Ragged::rent(pool, tokens, tokens),
+            workspace: self.model.workspace(pool, tokens),
+            tokens: 0,
+        }
+    }
+}
+
+/// One thread's way through tokenizer and model: a ragged batch and a workspace, rented once.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    encoder: &'a Encoder,
+    pool: &'a MemoryPool,
+    batch: Ragged<u32>,
+    workspace: Workspace,
+    tokens: u64,
+}
+
+impl Worker<'_> {
+    /// Embeds texts in order: a rented block with one unit vector for each.
+    ///
+    /// # Errors
+    ///
+    /// When tokenizer or model fail, or the first error among the texts themselves.
+    pub fn embed<'t>(
+        &mut self,
+        texts: impl ExactSizeIterator<Item = Result<&'t str, EmbedError>>,
+    ) -> Result<MemoryOwner<f32>, EmbedError> {
+        // What an earlier call left behind when it failed half way.
+        self.batch.clear();
+        let width = self.encoder.width();
+        let mut vectors = self.pool.rent(texts.len() * width);
+        let mut done = 0;
+        for text in texts {
+            let tokens = self.encoder.tokenizer.encode(text?)?;
+            if self.batch.push_row(tokens.ids()).is_err() {
+                done += self.flush(&mut vectors[done * width..])?;
+                self.batch.push_row(tokens.ids()).map_err(|_| ModelError::BatchTooLarge {
+                    tokens: tokens.ids().len(),
+                    room: self.workspace.tokens(),
+                })?;
+            }
+        }
+        self.flush(&mut vectors[done * width..])?;
+        Ok(vectors)
+    }
+
+    /// Tokens that went through the model so far.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Carries the batch through the model and empties it; tells how many rows it had.
+    fn flush(&mut self, vectors: &mut [f32]) -> Result<usize, EmbedError> {
+        let rows = self.batch.rows();
+        let vectors = &mut vectors[..rows * self.encoder.width()];
+        self.encoder.model.embed(&self.batch, &mut self.workspace, vectors)?;
+        self.tokens += self.batch.values().len() as u64;
+        self.batch.clear();
+        Ok(rows)
+    }
+}

@@ -1,0 +1,268 @@
+//! What can go wrong, one type per stage.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// Input that cannot be read as documents.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory was named where a file belongs.
+    #[error("{} is a directory; name the files in it, for example {}/*.txt", path.display(), path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Reading stopped half way.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Standard input was named more than once.
+    #[error("standard input (-) can be read only once, but was named {times} times")]
+    StandardInputTwice {
+        /// How often.
+        times: usize,
+    },
+    /// Bytes that are not UTF-8.
+    #[error(
+        "{}:{line}: the byte at offset {offset} is not UTF-8; convert the file first, for example with iconv",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Line, counted from one.
+        line: u64,
+        /// Offset of the first wrong byte in the file.
+        offset: u64,
+    },
+    /// A line or paragraph longer than a stream may have.
+    #[error(
+        "{}:{line}: more than {most} bytes without an end; split the input, or name it as a file",
+        path.display()
+    )]
+    TooLong {
+        /// The stream, or `-`.
+        path: PathBuf,
+        /// Line at which the record starts, counted from one.
+        line: u64,
+        /// The most that a stream may have.
+        most: usize,
+    },
+    /// A line that is not a JSON object with the wanted field.
+    #[error("{}:{line}: {reason}", path.display())]
+    Json {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Line, counted from one.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file was changed while it was being read.
+    #[error("{}:{line}: the file was changed while it was being read; run again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from one.
+        line: u64,
+    },
+}
+
+/// A tokenizer that cannot be loaded or used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenizeError {
+    /// `tokenizer.json` is missing or broken.
+    #[error("cannot load the tokenizer {}: {reason}", path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tokenizer refused a text.
+    #[error("the tokenizer failed: {reason}")]
+    Encode {
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// A model that cannot be loaded, or a batch that it cannot take.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A file of the model is not there.
+    #[error("{} is missing; a model directory needs config.json, tokenizer.json and model.safetensors", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of the model cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the model is broken.
+    #[error("{} is broken: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model is of a kind that is not supported.
+    #[error("{} is of a model that is not supported: {reason}", path.display())]
+    Unsupported {
+        /// The file that says so.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// More tokens than the workspace was rented for.
+    #[error("a batch of {tokens} tokens does not fit a workspace for {room}")]
+    BatchTooLarge {
+        /// Tokens in the batch.
+        tokens: usize,
+        /// Tokens the workspace has room for.
+        room: usize,
+    },
+    /// The output does not have one vector per row.
+    #[error("the output holds {length} values where the batch needs {expected}")]
+    OutputLength {
+        /// Values in the output.
+        length: usize,
+        /// Values that it should have.
+        expected: usize,
+    },
+    /// A row without tokens or with more than the model takes.
+    #[error("row {row} has {length} tokens, not 1 to {most}")]
+    RowLength {
+        /// Index of the row.
+        row: usize,
+        /// Its length.
+        length: usize,
+        /// The most that the model takes.
+        most: usize,
+    },
+    /// A token that the model has not learned: tokenizer and model do not belong together.
+    #[error("token {token} is not in the model's vocabulary of {vocabulary}; tokenizer and model differ")]
+    UnknownToken {
+        /// The token.
+        token: u32,
+        /// Size of the vocabulary.
+        vocabulary: usize,
+    },
+}
+
+/// Output that cannot be written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// The reader of the output has gone.
+    #[error("the reader of {target} has gone")]
+    Closed {
+        /// The output.
+        target: String,
+    },
+    /// The output cannot be created.
+    #[error("cannot create {target}")]
+    Create {
+        /// The output.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Writing failed, for example because the disk is full; what was written has been removed.
+    #[error("cannot write {target}")]
+    Write {
+        /// The output.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SinkError {
+    pub(crate) fn write(target: &str, source: io::Error) -> Self {
+        let target = target.to_owned();
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed { target },
+            _ => Self::Write { target, source },
+        }
+    }
+}
+
+/// A model that cannot be fetched.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// There is no place for a cache.
+    #[error("there is no cache directory: none of LEASEHOLD_CACHE, XDG_CACHE_HOME and HOME is set")]
+    NoCache,
+    /// The cache cannot be written.
+    #[error("cannot write to the cache at {}", path.display())]
+    Cache {
+        /// The directory or file in the cache.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Every way to get the model failed.
+    #[error(
+        "cannot fetch the model {model}: from the hub: {hub}; as the Python package: {package}; \
+         connect this machine, or name a directory that has the model"
+    )]
+    Unreachable {
+        /// Name of the model.
+        model: &'static str,
+        /// Why the hub could not give it.
+        hub: String,
+        /// Why the package could not.
+        package: String,
+    },
+}
+
+/// Why a run of the pipeline ended early.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EmbedError {
+    /// The input is at fault.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The tokenizer is at fault.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+    /// The model is at fault.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The output is at fault.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// A thread could not be started.
+    #[error("cannot start a worker thread")]
+    Spawn(#[source] io::Error),
+    /// A worker panicked; the panic goes on in the thread that called.
+    #[error("a worker thread panicked")]
+    Panicked,
+    /// It was asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}

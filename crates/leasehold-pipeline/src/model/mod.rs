@@ -1,0 +1,17 @@
+//! A BERT encoder that works on ragged batches.
+//!
+//! Rows of different lengths lie back to back, so no work is spent on padding: everything that treats
+//! tokens alike (projections, activation, normalisation) runs over all tokens of a batch at once, and
+//! only attention looks at one row at a time.
+
+mod attention;
+mod bert;
+mod config;
+mod matmul;
+mod pointwise;
+mod weights;
+mod workspace;
+
+pub use bert::Model;
+pub use config::Config;
+pub use workspace::Workspace;

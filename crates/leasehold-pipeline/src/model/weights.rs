@@ -1,0 +1,86 @@
+//! Learned values, used where the mapped file has them.
+
+use std::{collections::HashMap, fs::File, io, path::Path};
+
+use leasehold::{MemoryOwner, SharedOwner};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{error::ModelError, mapping};
+
+/// One array of learned values.
+#[derive(Clone, Debug)]
+pub(super) enum Tensor {
+    /// Bytes of the file, aligned for `f32`.
+    Mapped(SharedOwner<u8>),
+    /// A copy, for files that do not align their values.
+    Copied(SharedOwner<f32>),
+}
+
+impl Tensor {
+    fn new(bytes: SharedOwner<u8>) -> Self {
+        if bytemuck::try_cast_slice::<u8, f32>(&bytes).is_ok() {
+            return Self::Mapped(bytes);
+        }
+        let values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        Self::Copied(MemoryOwner::from(values).into_shared())
+    }
+
+    /// The values, without a copy.
+    pub(super) fn values(&self) -> &[f32] {
+        match self {
+            Self::Mapped(bytes) => bytemuck::cast_slice(bytes),
+            Self::Copied(values) => values,
+        }
+    }
+}
+
+/// The tensors of a `model.safetensors` that nobody has taken yet.
+pub(super) struct Weights<'a> {
+    path: &'a Path,
+    tensors: HashMap<String, (Vec<usize>, SharedOwner<u8>)>,
+    prefix: &'static str,
+}
+
+impl<'a> Weights<'a> {
+    /// Maps the file and reads its index; the values stay untouched.
+    pub(super) fn open(path: &'a Path) -> Result<Self, ModelError> {
+        if cfg!(target_endian = "big") {
+            let reason = "its values are little-endian, this processor is not".to_owned();
+            return Err(ModelError::Unsupported { path: path.to_owned(), reason });
+        }
+        let file = File::open(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ModelError::Missing { path: path.to_owned() },
+            _ => ModelError::Read { path: path.to_owned(), source },
+        })?;
+        let mapping =
+            mapping::map(&file).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        let malformed = |reason: String| ModelError::Malformed { path: path.to_owned(), reason };
+        let index = SafeTensors::deserialize(&mapping)
+            .map_err(|error| malformed(format!("{error}; is the file complete?")))?;
+        let mut tensors = HashMap::new();
+        for (name, view) in index.tensors() {
+            if view.dtype() != Dtype::F32 {
+                continue;
+            }
+            let start = view.data().as_ptr().addr() - mapping.as_ptr().addr();
+            let bytes = mapping.slice(start..start + view.data().len());
+            tensors.insert(name, (view.shape().to_vec(), bytes));
+        }
+        let prefix = if tensors.keys().any(|name| name.starts_with("bert.")) { "bert." } else { "" };
+        Ok(Self { path, tensors, prefix })
+    }
+
+    /// Takes the tensor of that name, which must have that shape.
+    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+        let name = format!("{}{name}", self.prefix);
+        let malformed = |reason: String| ModelError::Malformed { path: self.path.to_owned(), reason };
+        let Some((found, bytes)) = self.tensors.remove(&name) else {
+            return Err(malformed(format!("there is no f32 tensor {name:?} in it")));
+        };
+        if found != shape {
+            return Err(malformed(format!("{name:?} has shape {found:?} where config.json says {shape:?}")));
+        }
+        Ok(Tensor::new(bytes))
+    }
+}

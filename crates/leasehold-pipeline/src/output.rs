@@ -1,0 +1,116 @@
+//! A file that appears under its name only when it is whole.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    process,
+};
+
+use crate::error::SinkError;
+
+/// Writes to a temporary file beside the target and renames it at the end.
+///
+/// Dropping it without [`commit`](Self::commit) removes the temporary file and leaves the target as it was.
+/// A target that is not a regular file, such as a device or a named pipe, is written to directly.
+#[derive(Debug)]
+pub struct OutputFile {
+    target: PathBuf,
+    /// `None` for a target that is written to directly.
+    temporary: Option<Temporary>,
+    writer: BufWriter<File>,
+}
+
+impl OutputFile {
+    /// Creates the temporary file, or opens the device.
+    ///
+    /// # Errors
+    ///
+    /// When the directory does not exist or cannot be written, or the target is a directory.
+    pub fn create(target: &Path) -> Result<Self, SinkError> {
+        let failed = |source| SinkError::Create { target: target.display().to_string(), source };
+        // Writing through a symbolic link replaces what it points to, not the link.
+        let resolved = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        match fs::metadata(&resolved) {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
+            }
+            Ok(metadata) if !metadata.is_file() => {
+                let file = OpenOptions::new().write(true).open(&resolved).map_err(failed)?;
+                return Ok(Self { target: resolved, temporary: None, writer: BufWriter::new(file) });
+            }
+            _ => {}
+        }
+        let Some(name) = resolved.file_name() else {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        };
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.part", process::id()));
+        let path = resolved.with_file_name(hidden);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+        let temporary = Some(Temporary { path });
+        Ok(Self { target: resolved, temporary, writer: BufWriter::new(file) })
+    }
+
+    /// The temporary file, where there is one: what a program that is told to end at once must remove.
+    #[must_use]
+    pub fn temporary(&self) -> Option<&Path> {
+        self.temporary.as_ref().map(|temporary| temporary.path.as_path())
+    }
+
+    /// Brings everything to the disk and renames the file to its name.
+    ///
+    /// # Errors
+    ///
+    /// When that fails; the temporary file is removed then, and the target is as it was.
+    pub fn commit(mut self) -> Result<(), SinkError> {
+        let target = self.target.display().to_string();
+        let failed = |error| SinkError::write(&target, error);
+        self.writer.flush().map_err(failed)?;
+        if let Some(temporary) = self.temporary.take() {
+            self.writer.get_ref().sync_all().map_err(failed)?;
+            fs::rename(&temporary.path, &self.target).map_err(failed)?;
+            temporary.keep();
+        }
+        Ok(())
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Seek for OutputFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.writer.seek(position)
+    }
+}
+
+/// A file that is removed when nobody says otherwise.
+#[derive(Debug)]
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    /// The file has another name by now.
+    fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            // Nothing better can be done when even this fails: the name tells what the file is.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

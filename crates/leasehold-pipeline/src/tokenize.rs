@@ -1,0 +1,106 @@
+//! From text to token ids.
+
+use std::{fmt, path::Path};
+
+use tokenizers::{Encoding, TruncationParams};
+
+use crate::error::TokenizeError;
+
+/// How much of a long text is tokenized at first; more only when that gives too few tokens.
+const FIRST_PREFIX: usize = 16 * 1024;
+
+/// Turns text into token ids as the model's own tokenizer does, cut off at a number of tokens.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    max_tokens: usize,
+}
+
+impl Tokenizer {
+    /// Loads `tokenizer.json`; a text will give at most `max_tokens` tokens, special ones included.
+    ///
+    /// What the file says about padding and truncation is ignored: padding is what ragged batches save.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or broken, or leaves no room for a text.
+    pub fn open(path: &Path, max_tokens: usize) -> Result<Self, TokenizeError> {
+        let load = |reason: String| TokenizeError::Load { path: path.to_owned(), reason };
+        let mut inner = tokenizers::Tokenizer::from_file(path).map_err(|error| load(error.to_string()))?;
+        inner.with_padding(None);
+        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
+        inner.with_truncation(Some(truncation)).map_err(|error| load(error.to_string()))?;
+        Ok(Self { inner, max_tokens })
+    }
+
+    /// The most tokens that a text gives.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// Tokenizes one text.
+    ///
+    /// Of a text far longer than the limit only the beginning is looked at, so a file that is one huge
+    /// line costs no more than its first page.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer fails.
+    pub fn encode(&self, text: &str) -> Result<Tokens, TokenizeError> {
+        let mut length = FIRST_PREFIX;
+        loop {
+            let prefix = prefix(text, length);
+            let encoding = self
+                .inner
+                .encode_fast(prefix, true)
+                .map_err(|error| TokenizeError::Encode { reason: error.to_string() })?;
+            // A full row stays as it is, whatever follows.
+            if prefix.len() == text.len() || encoding.len() >= self.max_tokens {
+                return Ok(Tokens(encoding));
+            }
+            length *= 4;
+        }
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer").field("max_tokens", &self.max_tokens).finish_non_exhaustive()
+    }
+}
+
+/// The token ids of one text.
+#[derive(Clone, Debug)]
+pub struct Tokens(Encoding);
+
+impl Tokens {
+    /// The ids, special ones included.
+    #[must_use]
+    pub fn ids(&self) -> &[u32] {
+        self.0.get_ids()
+    }
+}
+
+/// The beginning of `text` up to some white space after `length` bytes, so that no word is cut.
+fn prefix(text: &str, length: usize) -> &str {
+    if text.len() <= length {
+        return text;
+    }
+    let start = text.floor_char_boundary(length);
+    let end = text[start..].find(char::is_whitespace).map_or(text.len(), |at| start + at);
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prefix;
+
+    #[test]
+    fn a_prefix_never_cuts_a_word() {
+        assert_eq!(prefix("one two three", 5), "one two");
+        assert_eq!(prefix("one two three", 7), "one two");
+        assert_eq!(prefix("one two three", 8), "one two three");
+        assert_eq!(prefix("猫猫 猫", 4), "猫猫");
+        assert_eq!(prefix("short", 100), "short");
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the pipeline through its public face.
+
+mod encoder;
+mod support;
