@@ -3,12 +3,12 @@
 use std::fmt;
 use std::panic::Location;
 
-use crate::raw::{self, Sites};
+use crate::raw::{self, Origin, Sites};
 
 /// The lease of a handle is over: the handle gives no more access.
 ///
-/// Names the call sites that matter, as far as the block still remembers them: it keeps those of its last four
-/// leases.
+/// Names the call sites that matter. They are kept with the block, for its last four leases, and looked up when they are
+/// asked for: an error that is kept long while its block is leased again and again forgets them.
 ///
 /// # Examples
 /// ```
@@ -21,43 +21,51 @@ use crate::raw::{self, Sites};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Revoked {
-    sites: Sites,
+    origin: Origin,
 }
 
 impl Revoked {
-    pub(crate) fn new(sites: Sites) -> Revoked {
-        Revoked { sites }
+    #[inline(always)]
+    pub(crate) fn new(origin: Origin) -> Revoked {
+        Revoked { origin }
     }
 
     /// Where the buffer was rented or its owner made.
     pub fn created_at(&self) -> Option<&'static Location<'static>> {
-        self.sites.created
+        self.origin.sites().created
     }
 
     /// Where the lease of this handle began.
     pub fn leased_at(&self) -> Option<&'static Location<'static>> {
-        self.sites.leased
+        self.origin.sites().leased
     }
 
     /// Where the lease was ended by a call; `None` when it ended because its lessor was dropped.
     pub fn revoked_at(&self) -> Option<&'static Location<'static>> {
-        self.sites.revoked
+        self.origin.sites().revoked
     }
 }
 
 impl fmt::Display for Revoked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the lease is over")?;
-        let Some(leased) = self.sites.leased else {
-            return f.write_str(", and its block has been leased several times since");
+        let Sites { created, leased: Some(leased), revoked } = self.origin.sites() else {
+            return fmt_forgotten(self.origin, f);
         };
-        match self.sites.revoked {
-            Some(revoked) => write!(f, ": revoked at {revoked}")?,
-            None => f.write_str(": its lessor was dropped")?,
+        f.write_str("the lease is over: ")?;
+        match revoked {
+            Some(revoked) => write!(f, "revoked at {revoked}")?,
+            None => f.write_str("its lessor was dropped")?,
         }
         write!(f, "; leased at {leased}")?;
-        self.sites.created.map_or(Ok(()), |created| write!(f, "; created at {created}"))
+        created.map_or(Ok(()), |created| write!(f, "; created at {created}"))
     }
+}
+
+/// The block has had more leases since than it remembers.
+fn fmt_forgotten(origin: Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (successors, latest) = origin.successors();
+    write!(f, "the lease is over, and its buffer has been leased {successors} times since")?;
+    latest.map_or(Ok(()), |latest| write!(f, ", last at {latest}"))
 }
 
 impl fmt::Debug for Revoked {

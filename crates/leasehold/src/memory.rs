@@ -6,7 +6,7 @@ use std::ops::RangeBounds;
 
 use crate::error::{NotAdjacent, OutOfRange, Refused, Revoked};
 use crate::handle::{MemoryHandle, MemoryHandleMut};
-use crate::raw::{Origin, Part, View};
+use crate::raw::{Part, View};
 use crate::span::{Span, SpanMut};
 
 /// The exclusive handle of a leased buffer, or of a part of it: storable, sendable, a factory of spans.
@@ -58,7 +58,7 @@ impl<T: Send + 'static> Memory<T> {
     pub fn span(&self) -> Result<Span<'_, T>, Revoked> {
         match self.0.span() {
             Some(held) => Ok(Span(held)),
-            None => Err(revoked(self.0.origin())),
+            None => Err(Revoked::new(self.0.origin())),
         }
     }
 
@@ -79,7 +79,7 @@ impl<T: Send + 'static> Memory<T> {
         let origin = self.0.origin();
         match self.0.span_mut() {
             Some(held) => Ok(SpanMut(held)),
-            None => Err(revoked(origin)),
+            None => Err(Revoked::new(origin)),
         }
     }
 
@@ -100,7 +100,7 @@ impl<T: Send + 'static> Memory<T> {
     pub fn pin(self) -> Result<MemoryHandleMut<T>, Refused<Self, Revoked>> {
         self.0.pin().map(MemoryHandleMut).map_err(|part| {
             let memory = Memory(part);
-            Refused { reason: revoked(memory.0.origin()), memory }
+            Refused { reason: Revoked::new(memory.0.origin()), memory }
         })
     }
 
@@ -227,7 +227,7 @@ impl<T: Send + 'static> ReadOnlyMemory<T> {
     pub fn span(&self) -> Result<Span<'_, T>, Revoked> {
         match self.0.span() {
             Some(held) => Ok(Span(held)),
-            None => Err(revoked(self.0.origin())),
+            None => Err(Revoked::new(self.0.origin())),
         }
     }
 
@@ -248,7 +248,7 @@ impl<T: Send + 'static> ReadOnlyMemory<T> {
     pub fn pin(&self) -> Result<MemoryHandle<T>, Revoked> {
         match self.0.pin() {
             Some(pinned) => Ok(MemoryHandle(pinned)),
-            None => Err(revoked(self.0.origin())),
+            None => Err(Revoked::new(self.0.origin())),
         }
     }
 
@@ -318,9 +318,4 @@ impl<T: Send + 'static> fmt::Debug for ReadOnlyMemory<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.identity().debug("ReadOnlyMemory", f)
     }
-}
-
-#[cold]
-fn revoked(origin: Origin) -> Revoked {
-    Revoked::new(origin.sites())
 }

@@ -9,7 +9,7 @@ use std::ptr;
 use std::task::Waker;
 
 use super::record::Record;
-use super::word::Word;
+use super::word::{State, Word};
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 
 /// A call site; one pointer to store.
@@ -91,6 +91,14 @@ pub(crate) struct PinHooks {
     pub(crate) unpinned: unsafe fn(&Source),
 }
 
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self, other)
+    }
+}
+
+impl Eq for Block {}
+
 impl Block {
     fn new() -> Block {
         Block {
@@ -155,6 +163,12 @@ impl Block {
         self.episode(word).sites(word.generation())
     }
 
+    pub(super) fn successors(&self, word: Word) -> (u64, Option<Site>) {
+        let now = Word::from_bits(self.word.load(Ordering::Relaxed));
+        let latest = if now.is(State::Exclusive) { now.before() } else { now };
+        (latest.generation().saturating_sub(word.generation()), self.sites(latest).leased)
+    }
+
     /// Leaves `waker` to be woken when the lease ends. The caller looks at the block again afterwards.
     pub(super) fn wait(&self, waker: &Waker) {
         let mut waiter = lock(&self.waiter);
@@ -173,7 +187,6 @@ impl Block {
 
     #[cfg(test)]
     pub(crate) fn wear_out(&self) {
-        use super::word::State;
         self.word.store(Word::at(Word::LAST, State::Exclusive).bits(), Ordering::Relaxed);
     }
 }
@@ -184,18 +197,6 @@ impl Source {
 }
 
 static NO_SOURCE: Kind = Kind { release: |_| (), pin_hooks: None, writable: false, patient: false };
-
-/// Ends the tenancy of a block: lets go of what is behind it.
-///
-/// # Safety
-/// The caller holds the block exclusively (R2) and gives it up.
-#[inline]
-pub(super) unsafe fn release(block: &'static Block) {
-    // SAFETY: exclusive by the caller's promise.
-    let source = unsafe { block.source() };
-    // SAFETY: as above; each tenancy is released once because the exclusive hold is given up here.
-    unsafe { (source.kind.release)(block) };
-}
 
 /// The call sites of one lease.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

@@ -104,14 +104,6 @@ impl<H: Hold> Lease<H> {
         self.window.len()
     }
 
-    pub(crate) fn block(&self) -> &'static Block {
-        self.block
-    }
-
-    pub(crate) fn word(&self) -> Word {
-        self.word
-    }
-
     /// The hold, if no consumer uses the block now; the lease is then over. Otherwise nothing has changed.
     #[inline]
     pub(crate) fn try_end(self, site: Site) -> Result<H, (Self, InUse)> {
@@ -513,15 +505,21 @@ impl<T: Send + 'static> PinnedMut<T> {
 }
 
 /// The lease that a handle belongs to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     block: &'static Block,
     word: Word,
 }
 
 impl Origin {
+    /// Its call sites, as far as the block still remembers them.
     pub(crate) fn sites(self) -> Sites {
         self.block.sites(self.word)
+    }
+
+    /// How many leases of the block began since, and where the latest did.
+    pub(crate) fn successors(self) -> (u64, Option<Site>) {
+        self.block.successors(self.word)
     }
 }
 

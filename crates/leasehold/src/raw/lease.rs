@@ -2,8 +2,9 @@
 
 use std::task::Waker;
 
-use super::block::{AWAITED, Block, Site, release};
+use super::block::{AWAITED, Block, Site};
 use super::reserve::{Counted, counted, try_finish};
+use super::source::release;
 use super::word::{State, Word};
 use super::{block, fence, limbo, record};
 use crate::sync::{Ordering, fence_after_rmw};

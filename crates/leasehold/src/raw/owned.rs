@@ -5,8 +5,8 @@ use std::mem::{ManuallyDrop, forget};
 use std::ops::RangeBounds;
 use std::ptr::NonNull;
 
-use super::block::{Block, Site, Source, allocate, release};
-use super::source;
+use super::block::{Block, Site, Source, allocate};
+use super::source::{self, release};
 use super::window::{OutOfRange, Window};
 use crate::manager::{MemoryManager, MemoryManagerMut};
 use crate::sync::{Ordering, fence};

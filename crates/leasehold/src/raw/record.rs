@@ -99,6 +99,7 @@ static REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 #[cfg(leasehold_loom)]
 loom::lazy_static! {
     static ref REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+    static ref COUNTED: &'static AtomicPtr<Block> = Box::leak(Box::new(AtomicPtr::new(ptr::null_mut())));
 }
 
 /// Every record that was ever made, newest first.
@@ -198,6 +199,13 @@ thread_local! {
     static AT_EXIT: AtExit = const { AtExit };
 }
 
+/// What stands in for a slot where a block's counter holds the reservation.
+#[cfg(not(leasehold_loom))]
+#[inline(always)]
+pub(super) fn counted_slot() -> &'static AtomicPtr<Block> {
+    UNREGISTERED.first_slot()
+}
+
 /// The record of this thread; a stand-in without free slots when it has none.
 #[cfg(not(leasehold_loom))]
 #[inline(always)]
@@ -265,6 +273,11 @@ pub(super) fn current() -> &'static Record {
             record
         }
     })
+}
+
+#[cfg(leasehold_loom)]
+pub(super) fn counted_slot() -> &'static AtomicPtr<Block> {
+    *COUNTED
 }
 
 #[cfg(leasehold_loom)]

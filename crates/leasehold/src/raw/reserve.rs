@@ -16,9 +16,10 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use super::block::{Block, SEVERAL, release};
+use super::block::{Block, SEVERAL};
 use super::fence::light;
 use super::record::{self, Record};
+use super::source::release;
 use super::word::{State, Word};
 use crate::sync::{AtomicPtr, Ordering, fence, fence_after_rmw};
 
@@ -31,11 +32,15 @@ const SPAN: u64 = 1 << 32;
 pub(super) struct Reservation {
     block: &'static Block,
     word: Word,
-    /// The occupied slot; `None` when the block's counter holds the reservation.
-    slot: Option<&'static AtomicPtr<Block>>,
+    slot: Slot,
     /// A slot may be cleared by its own thread only.
     _not_send: PhantomData<*mut ()>,
 }
+
+/// Where a reservation stands: the occupied slot, or [`record::counted_slot`] when the block's counter holds it.
+///
+/// One pointer, so that the slow paths return in a register and the fast path stays out of memory.
+type Slot = &'static AtomicPtr<Block>;
 
 /// The lease is over; nothing is reserved.
 pub(super) struct Refused;
@@ -43,62 +48,74 @@ pub(super) struct Refused;
 /// Reserves `block` if it is still in the lease `word`.
 #[inline(always)]
 pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Refused> {
+    match enter_slot(block, word) {
+        Some(slot) => Ok(Reservation { block, word, slot, _not_send: PhantomData }),
+        None => Err(Refused),
+    }
+}
+
+#[inline(always)]
+fn enter_slot(block: &'static Block, word: Word) -> Option<Slot> {
     let record = record::current();
-    // Relaxed: our own claim, or one that made it `SEVERAL`, came with a full fence; see `touch`.
+    // Relaxed, both: the word is a hint that spares stale handles the rest. The toucher is our own claim, or one that
+    // made it `SEVERAL`, and either came with a full fence; see `touch`.
+    let now = block.word.load(Ordering::Relaxed);
     let toucher = block.toucher.load(Ordering::Relaxed);
+    if now != word.bits() && now != word.in_state(State::Closing).bits() {
+        return if cfg!(leasehold_bug = "generation") { enter_slow(block, word) } else { None };
+    }
+    if toucher != record.as_ptr() && toucher != SEVERAL {
+        return enter_slow(block, word);
+    }
     let slot = record.first_slot();
     // Relaxed: only this thread writes its slots.
-    if (toucher == record.as_ptr() || toucher == SEVERAL) && slot.load(Ordering::Relaxed).is_null() {
-        // Release: pairs with the Acquire in `Record::count`. Who sees this block in the slot also sees that
-        // we have left the one that was in it before.
-        slot.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
-        light();
-        // Acquire: pairs with the Release in `publish`: the owner's writes come before our reads.
-        let now = Word::from_bits(block.word.load(Ordering::Acquire));
-        if now == word || cfg!(leasehold_bug = "generation") {
-            return Ok(Reservation { block, word, slot: Some(slot), _not_send: PhantomData });
-        }
-        return enter_again(block, word, slot);
+    if !slot.load(Ordering::Relaxed).is_null() {
+        return enter_nested(record, block, word);
     }
-    enter_slow(block, word)
+    if occupy(slot, block, word) { Some(slot) } else { enter_slow(block, word) }
 }
 
-/// The word was not the expected one: clears the slot and finds out why.
-#[cold]
-#[inline(never)]
-fn enter_again(
-    block: &'static Block,
-    word: Word,
-    slot: &'static AtomicPtr<Block>,
-) -> Result<Reservation, Refused> {
-    leave(block, slot);
-    enter_slow(block, word)
+/// Publishes `block` in a free slot and looks whether the lease still goes on.
+#[inline(always)]
+fn occupy(slot: Slot, block: &'static Block, word: Word) -> bool {
+    // Release: pairs with the Acquire in `Record::count`. Who sees this block in the slot also sees that we have left
+    // the one that was in it before.
+    slot.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
+    light();
+    // Acquire: pairs with the Release in `publish`: the owner's writes come before our reads.
+    let live = block.word.load(Ordering::Acquire) == word.bits() || cfg!(leasehold_bug = "generation");
+    if !live {
+        leave(block, slot);
+    }
+    live
 }
 
-/// The slow path: first touch of a lease by this thread, nested spans, unregistered threads, ended leases.
+/// For a thread whose first slot is taken, in a lease that it has touched.
+#[inline(never)]
+fn enter_nested(record: &'static Record, block: &'static Block, word: Word) -> Option<Slot> {
+    match record.free_slot() {
+        Some(slot) if occupy(slot, block, word) => Some(slot),
+        _ => enter_slow(block, word),
+    }
+}
+
+/// The slow path: first touch of a lease by this thread, more spans than slots, unregistered threads, ended leases.
 #[cold]
 #[inline(never)]
-fn enter_slow(block: &'static Block, word: Word) -> Result<Reservation, Refused> {
+fn enter_slow(block: &'static Block, word: Word) -> Option<Slot> {
     while is_live(block, word) {
         let Some(record) = record::attach() else { return enter_counted(block, word) };
         touch(block, record);
         let Some(slot) = record.free_slot() else { return enter_counted(block, word) };
-        // Release, light, Acquire: as in `enter`.
-        slot.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
-        light();
-        if block.word.load(Ordering::Acquire) == word.bits() {
-            return Ok(Reservation { block, word, slot: Some(slot), _not_send: PhantomData });
+        if occupy(slot, block, word) {
+            return Some(slot);
         }
-        leave(block, slot);
     }
-    Err(Refused)
+    None
 }
 
-fn enter_counted(block: &'static Block, word: Word) -> Result<Reservation, Refused> {
-    if !count_in(block, word, SPAN) {
-        return Err(Refused);
-    }
-    Ok(Reservation { block, word, slot: None, _not_send: PhantomData })
+fn enter_counted(block: &'static Block, word: Word) -> Option<Slot> {
+    count_in(block, word, SPAN).then(record::counted_slot)
 }
 
 /// Whether the lease `word` goes on. A reader that meets a `try_end` under way calls it off: the reader
@@ -142,34 +159,27 @@ fn touch(block: &Block, record: &'static Record) {
     fence_after_rmw();
 }
 
-impl Reservation {
-    #[inline(always)]
-    pub(super) fn block(&self) -> &'static Block {
-        self.block
-    }
-}
-
 impl Drop for Reservation {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.slot {
-            Some(slot) => {
-                // Release: pairs with the Acquire in `Record::count`: our accesses come before the next tenant's.
-                slot.store(ptr::null_mut(), Ordering::Release);
-                light();
-                // Relaxed: `departed` fences before it relies on what it reads.
-                if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
-                    departed(self.block);
-                }
-            }
-            None => count_out(self.block, self.word, SPAN),
+        if ptr::eq(self.slot, record::counted_slot()) {
+            return count_out(self.block, self.word, SPAN);
+        }
+        // Release: pairs with the Acquire in `Record::count`: our accesses come before the next tenant's.
+        self.slot.store(ptr::null_mut(), Ordering::Release);
+        light();
+        // Relaxed: `departed` fences before it relies on what it reads.
+        if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
+            departed(self.block);
         }
     }
 }
 
 /// Clears a slot that never led to a reservation. Somebody may have seen it occupied and gone away in the
 /// belief that we would take care of the block; so we look.
-fn leave(block: &'static Block, slot: &AtomicPtr<Block>) {
+#[cold]
+#[inline(never)]
+fn leave(block: &'static Block, slot: Slot) {
     slot.store(ptr::null_mut(), Ordering::Release);
     light();
     let now = Word::from_bits(block.word.load(Ordering::Relaxed));

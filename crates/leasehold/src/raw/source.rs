@@ -5,9 +5,26 @@ use std::mem::size_of;
 use std::ptr::{self, NonNull};
 
 use super::block::{Block, Kind, PinHooks, Source, free};
+use super::store;
 use super::window::Window;
 use crate::manager::{MemoryManager, MemoryManagerMut};
 use crate::sync::{Mutex, lock};
+
+/// Ends the tenancy of a block: lets go of what is behind it.
+///
+/// # Safety
+/// The caller holds the block exclusively (R2) and gives it up.
+#[inline]
+pub(super) unsafe fn release(block: &'static Block) {
+    // SAFETY: exclusive by the caller's promise.
+    let kind = unsafe { block.source() }.kind;
+    if ptr::eq(kind, &store::POOLED) {
+        // SAFETY: as above. The most frequent kind, spared the indirect call.
+        return unsafe { store::give_back(block) };
+    }
+    // SAFETY: as above; each tenancy is released once because the exclusive hold is given up here.
+    unsafe { (kind.release)(block) };
+}
 
 /// Frees the control block also when user code panics on the way.
 struct FreeBlock(&'static Block);

@@ -217,12 +217,12 @@ fn layout_of(class: usize) -> Layout {
 
 const PAGE: usize = 4096;
 
-static POOLED: Kind = Kind { release: give_back, pin_hooks: None, writable: true, patient: true };
+pub(super) static POOLED: Kind = Kind { release: give_back, pin_hooks: None, writable: true, patient: true };
 
 /// # Safety
 /// As [`Kind::release`].
 #[inline]
-unsafe fn give_back(block: &'static Block) {
+pub(super) unsafe fn give_back(block: &'static Block) {
     // SAFETY: the hold is exclusive.
     let &Source { len: class, extra, .. } = unsafe { block.source() };
     // SAFETY: `make` put a counted reference there, which lives until `discard`.

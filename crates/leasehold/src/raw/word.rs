@@ -44,6 +44,7 @@ impl Word {
         self.0
     }
 
+    #[cfg(test)]
     pub(super) const fn at(generation: u64, state: State) -> Word {
         Word(generation << STATE_BITS | state as u64)
     }
@@ -62,6 +63,11 @@ impl Word {
     #[inline(always)]
     pub(super) const fn after(self) -> Word {
         Word((self.0 | STATE_MASK).wrapping_add(1))
+    }
+
+    /// The word of the lease that came before the exclusive word `self`.
+    pub(super) const fn before(self) -> Word {
+        Word(self.0.wrapping_sub(1 << STATE_BITS))
     }
 
     #[inline(always)]
