@@ -211,7 +211,7 @@ impl<T: Send + 'static> Lessor<T, Exclusive> {
     /// # });
     /// ```
     pub fn returned(&mut self) -> Returned<'_, T> {
-        Returned { lessor: self }
+        Returned { lessor: self, waiting: false }
     }
 }
 
@@ -225,19 +225,30 @@ impl<T, K: LeaseKind<T>> fmt::Debug for Lessor<T, K> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Returned<'a, T: Send + 'static> {
     lessor: &'a mut Lessor<T, Exclusive>,
+    /// Whether a waker has been left with the buffer.
+    waiting: bool,
 }
 
 impl<T: Send + 'static> Future for Returned<'_, T> {
     type Output = Result<(), HeldByThisThread<()>>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let lease = &self.lessor.lease;
-        if lease.poll_returned(context.waker()) {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.waiting = !self.lessor.lease.poll_returned(context.waker());
+        if !self.waiting {
             return Poll::Ready(Ok(()));
         }
+        let lease = &self.lessor.lease;
         match lease.spans_of_this_thread() {
             0 => Poll::Pending,
             spans => Poll::Ready(Err(HeldByThisThread { waiting: (), spans })),
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Returned<'_, T> {
+    fn drop(&mut self) {
+        if self.waiting {
+            self.lessor.lease.stop_waiting();
         }
     }
 }

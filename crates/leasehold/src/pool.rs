@@ -17,7 +17,8 @@ use crate::raw::{self, Store};
 /// Each thread keeps a few buffers of each class up to 1 MiB to itself, in front of a common stock of at most 256 MiB;
 /// what comes back beyond that goes to the operating system.
 ///
-/// Cloning a pool gives another handle of it. Rents may outlive the pool: they free their memory when they end.
+/// Cloning a pool gives another handle of it. Rents may outlive the pool: they free their memory when they end. What
+/// other threads keep to themselves of a pool that is gone is freed when they next use another pool, or end.
 ///
 /// # Examples
 /// ```

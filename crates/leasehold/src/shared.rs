@@ -139,6 +139,7 @@ impl<T: Send + 'static> SharedOwner<T> {
     /// let table = lessor.try_reclaim().unwrap();
     /// # drop(table);
     /// ```
+    #[expect(clippy::type_complexity, reason = "both ends of a lease, or what was given")]
     #[track_caller]
     pub fn try_lease_read_only(
         self,

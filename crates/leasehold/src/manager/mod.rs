@@ -27,7 +27,8 @@ use std::ptr::NonNull;
 ///    `isize::MAX` bytes (for no elements, any aligned pointer will do);
 /// 2. nobody writes to them, except through interior mutability of `T` itself;
 /// 3. the range neither moves nor becomes unreadable, whatever else the process does;
-/// 4. the hooks keep these promises, and do not touch the elements.
+/// 4. the hooks keep these promises and do not touch the elements; with [`PIN_HOOKS`](Self::PIN_HOOKS) the range lies
+///    outside of the manager itself (behind a pointer), since a hook borrows the whole manager.
 ///
 /// The manager may be dropped on any thread, and drops the elements if they need it.
 ///

@@ -4,7 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::io;
 use std::ptr::NonNull;
 
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 
 use super::{MemoryManager, MemoryManagerMut};
 use crate::MemoryOwner;
@@ -21,7 +21,7 @@ pub struct PageLocked<T> {
 // SAFETY: the memory is the manager's own, and moves with it as the elements do.
 unsafe impl<T: Send> Send for PageLocked<T> {}
 
-impl<T: Zeroable + Send + 'static> PageLocked<T> {
+impl<T: Pod + Send> PageLocked<T> {
     /// An owner of `len` zeroed elements in locked memory.
     ///
     /// # Errors
@@ -68,17 +68,17 @@ impl<T> Drop for PageLocked<T> {
         let ptr = self.elements.as_ptr();
         // SAFETY: the pages are ours. Unlocking what is not locked is no error.
         unsafe { libc::munlock(ptr.cast(), self.layout.size()) };
-        // SAFETY: allocated with this layout. `Zeroable` types have no destructor to run.
+        // SAFETY: allocated with this layout. plain types have no destructor to run.
         unsafe { dealloc(ptr.cast(), self.layout) };
     }
 }
 
-// SAFETY: 1: zeroed, which is initialised for `Zeroable` types; 2, 3: the allocation is the manager's own; 4: no hooks.
-unsafe impl<T: Zeroable + Send + 'static> MemoryManager<T> for PageLocked<T> {
+// SAFETY: 1: zeroed, and any bit pattern is a `T`; 2, 3: the allocation is the manager's own; 4: no hooks.
+unsafe impl<T: Pod + Send> MemoryManager<T> for PageLocked<T> {
     fn memory(&mut self) -> NonNull<[T]> {
         NonNull::slice_from_raw_parts(self.elements, self.len)
     }
 }
 
 // SAFETY: 5, 6: the allocation is the manager's own.
-unsafe impl<T: Zeroable + Send + 'static> MemoryManagerMut<T> for PageLocked<T> {}
+unsafe impl<T: Pod + Send> MemoryManagerMut<T> for PageLocked<T> {}

@@ -50,7 +50,7 @@ pub struct Block {
 pub(super) const AWAITED: u64 = 1 << 63;
 
 /// How many leases a block remembers the call sites of.
-const HISTORY: usize = 4;
+const HISTORY: usize = if cfg!(leasehold_loom) { 1 } else { 4 };
 
 // SAFETY: the atomics and the mutex are shared freely; `source` is written only by whoever holds the block
 // exclusively (R2) and read under an exclusive hold or a reservation (R3), ordered by `word`; `next` belongs to
@@ -159,6 +159,11 @@ impl Block {
         self.episode(word).revoked.store(ptr::from_ref(revoked).cast_mut(), Ordering::Relaxed);
     }
 
+    /// Undoes [`stamp_revoked`](Self::stamp_revoked) for a lease that goes on.
+    pub(super) fn forget_revoked(&self, word: Word) {
+        self.episode(word).revoked.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
     pub(super) fn sites(&self, word: Word) -> Sites {
         self.episode(word).sites(word.generation())
     }
@@ -171,10 +176,16 @@ impl Block {
 
     /// Leaves `waker` to be woken when the lease ends. The caller looks at the block again afterwards.
     pub(super) fn wait(&self, waker: &Waker) {
-        let mut waiter = lock(&self.waiter);
-        if !waiter.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            *waiter = Some(waker.clone());
-        }
+        // Cloning and dropping a waker can run any code, this block's included: never under the lock.
+        let new = waker.clone();
+        let old = lock(&self.waiter).replace(new);
+        drop(old);
+    }
+
+    /// Takes back what `wait` left, so that no task is kept alive by a block it no longer waits for.
+    pub(super) fn stop_waiting(&self) {
+        let waker = lock(&self.waiter).take();
+        drop(waker);
     }
 
     #[cold]
@@ -326,7 +337,12 @@ mod free {
     #[inline]
     pub(crate) unsafe fn free(block: &'static Block) {
         LOCAL.with(|local| {
-            if local.len.get() == KEPT {
+            let len = local.len.get();
+            if len == 0 && AT_EXIT.try_with(|_| ()).is_err() {
+                // The thread is ending; what it keeps would be lost with it.
+                return lock(&COMMON).push(block);
+            }
+            if len == KEPT {
                 spill(local, KEPT / 2);
             }
             block.next.set(local.head.replace(Some(block)));
@@ -336,8 +352,6 @@ mod free {
 
     #[cold]
     fn refill(local: &Local) -> &'static Block {
-        // A thread that frees at its very end has no destructor left to run; its list is then simply kept short.
-        let keep = if AT_EXIT.try_with(|_| ()).is_ok() { SLAB } else { 1 };
         let mut common = lock(&COMMON);
         if common.len == 0 {
             let slab: &'static mut [Block] = Vec::leak((0..SLAB).map(|_| Block::new()).collect());
@@ -345,28 +359,19 @@ mod free {
                 common.push(block);
             }
         }
-        for _ in 1..keep {
-            let Some(block) = common.pop() else { break };
-            block.next.set(local.head.replace(Some(block)));
-            local.len.set(local.len.get() + 1);
+        let first = common.pop().expect("the slab was not empty");
+        if AT_EXIT.try_with(|_| ()).is_ok() {
+            for _ in 1..SLAB {
+                let Some(block) = common.pop() else { break };
+                block.next.set(local.head.replace(Some(block)));
+                local.len.set(local.len.get() + 1);
+            }
         }
-        match common.pop() {
-            Some(block) => block,
-            None => take_local(local),
-        }
-    }
-
-    /// `refill` has just put at least one block there when it gets here.
-    fn take_local(local: &Local) -> &'static Block {
-        let block = local.head.take().expect("refill moved a block to the local list");
-        local.head.set(block.next.take());
-        local.len.set(local.len.get() - 1);
-        block
+        first
     }
 
     #[cold]
     fn spill(local: &Local, count: u32) {
-        let _ = AT_EXIT.try_with(|_| ());
         let mut common = lock(&COMMON);
         for _ in 0..count {
             let Some(block) = local.head.take() else { break };

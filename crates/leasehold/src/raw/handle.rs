@@ -71,6 +71,7 @@ pub(crate) fn lease_read_only<T: Send + 'static>(owned: Owned<T>, site: Site) ->
 }
 
 /// As [`lease_read_only`], from a share that has no siblings.
+#[expect(clippy::type_complexity, reason = "both ends of a lease, or what was given")]
 pub(crate) fn lease_shared<T: Send + 'static>(
     shared: Shared<T>,
     site: Site,
@@ -140,6 +141,11 @@ impl<H: Hold> Lease<H> {
         lease::poll_returned(self.block, waker)
     }
 
+    /// Takes back the waker of [`poll_returned`](Self::poll_returned).
+    pub(crate) fn stop_waiting(&self) {
+        lease::stop_waiting(self.block);
+    }
+
     pub(crate) fn is_returned(&self) -> bool {
         lease::all_returned(self.block)
     }
@@ -167,7 +173,7 @@ impl<H: Hold> Lease<H> {
 
     /// How many spans of the block this thread holds.
     pub(crate) fn spans_of_this_thread(&self) -> usize {
-        lease::spans_of_this_thread(self.block)
+        lease::spans_of_this_thread(self.block, self.word)
     }
 }
 
@@ -213,7 +219,7 @@ impl<H: Hold> Draining<H> {
     }
 
     pub(crate) fn spans_of_this_thread(&self) -> usize {
-        lease::spans_of_this_thread(self.block)
+        lease::spans_of_this_thread(self.block, self.word)
     }
 
     /// # Safety
@@ -448,12 +454,24 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
+        // Also when a hook panics.
+        let _unpin = Unpin { block: self.block, word: self.word };
         // SAFETY: we hold a reservation of the lease until the call below.
         let source = unsafe { self.block.source() };
         if let Some(hooks) = source.kind.pin_hooks {
             // SAFETY: follows the call in `new`.
             unsafe { (hooks.unpinned)(source) };
         }
+    }
+}
+
+struct Unpin {
+    block: &'static Block,
+    word: Word,
+}
+
+impl Drop for Unpin {
+    fn drop(&mut self) {
         reserve::unpin(self.block, self.word);
     }
 }

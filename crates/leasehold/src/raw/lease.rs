@@ -86,7 +86,16 @@ pub(super) fn poll_returned(block: &Block, waker: &Waker) -> bool {
     }
     block.wait(waker);
     // Acquire: as in `all_returned`; Release: pairs with the decrement in `Part::drop`, which then sees the waker.
-    block.parts.fetch_or(AWAITED, Ordering::AcqRel) & !AWAITED == 0
+    let returned = block.parts.fetch_or(AWAITED, Ordering::AcqRel) & !AWAITED == 0;
+    if returned {
+        block.stop_waiting();
+    }
+    returned
+}
+
+/// Takes back the waker of a poll that was not the last.
+pub(super) fn stop_waiting(block: &Block) {
+    block.stop_waiting();
 }
 
 /// Ends an exclusive lease whose parts have all come back: no handle is left, hence nobody to fear.
@@ -106,9 +115,9 @@ pub(super) fn try_end(block: &'static Block, word: Word, site: Site) -> Result<(
         fence_after_rmw();
         let Counted { pins, spans } = counted(block);
         let spans = spans
-            + spans_known(block).unwrap_or_else(|| {
+            + spans_known(block, word).unwrap_or_else(|| {
                 fence::heavy();
-                record::count_everywhere(block)
+                record::count_everywhere(block, word)
             });
         let free = spans == 0 && (pins == 0 || cfg!(leasehold_bug = "pins"));
         let next = if free { word.after() } else { word };
@@ -121,7 +130,10 @@ pub(super) fn try_end(block: &'static Block, word: Word, site: Site) -> Result<(
         match (free, settled) {
             (true, true) => return Ok(()),
             (true, false) => continue,
-            (false, _) => return Err(InUse { spans, pins }),
+            (false, _) => {
+                block.forget_revoked(word);
+                return Err(InUse { spans, pins });
+            }
         }
     }
 }
@@ -174,6 +186,7 @@ pub(super) fn abandon(block: &'static Block, word: Word) {
 
 /// Gives up the lessor of a lease that has ended and is not reclaimed yet.
 pub(super) fn abandon_draining(block: &'static Block, word: Word) {
+    block.stop_waiting();
     let draining = word.in_state(State::Draining).bits();
     let abandoned = word.in_state(State::DrainingAbandoned).bits();
     // Release: pairs with the Acquire in `finish_abandoned`. Acquire on failure: as in `is_reclaimed`.
@@ -191,15 +204,21 @@ pub(super) fn is_reclaimed(block: &Block, word: Word) -> bool {
 
 /// As [`is_reclaimed`], leaving `waker` to be woken by the last one out if not.
 pub(super) fn poll_reclaimed(block: &Block, word: Word, waker: &Waker) -> bool {
-    is_reclaimed(block, word) || {
-        block.wait(waker);
-        is_reclaimed(block, word)
+    if is_reclaimed(block, word) {
+        return true;
     }
+    block.wait(waker);
+    let reclaimed = is_reclaimed(block, word);
+    if reclaimed {
+        block.stop_waiting();
+    }
+    reclaimed
 }
 
-/// How many spans of `block` this thread holds in slots.
-pub(super) fn spans_of_this_thread(block: &Block) -> usize {
-    record::current().count(block)
+/// How many spans of `block` this thread holds. Of spans that the block's counter holds it is not known whose they are;
+/// they are taken for this thread's, as far as it has such spans at all.
+pub(super) fn spans_of_this_thread(block: &Block, word: Word) -> usize {
+    record::current().count(block, word) + counted(block).spans.min(record::counted_spans())
 }
 
 /// From here on nobody enters. True when it is certain without a heavy barrier that nobody is inside; the
@@ -209,7 +228,7 @@ fn revoke(block: &'static Block, word: Word) -> bool {
     // Relaxed: ordered by the fence that follows.
     block.word.swap(word.in_state(State::Revoked).bits(), Ordering::Relaxed);
     fence_after_rmw();
-    let drained = spans_known(block) == Some(0) && counted(block).is_zero();
+    let drained = spans_known(block, word) == Some(0) && counted(block).is_zero();
     if drained {
         // Relaxed: what readers did was acquired with the counts, or happened in this thread.
         block.word.store(word.after().bits(), Ordering::Relaxed);
@@ -234,12 +253,12 @@ pub(super) fn start_draining(block: &'static Block, word: Word, state: State) ->
 /// How many slots hold `block`, as far as that can be said without a barrier: when nobody has entered the lease,
 /// or nobody but this thread. For a caller that has fenced since it ended or closed the lease.
 #[inline]
-fn spans_known(block: &Block) -> Option<usize> {
+fn spans_known(block: &Block, word: Word) -> Option<usize> {
     // Relaxed: the fence orders it.
     let toucher = block.toucher.load(Ordering::Relaxed);
     if toucher.is_null() {
         return Some(0);
     }
     let record = record::current();
-    (toucher == record.as_ptr()).then(|| record.count(block))
+    (toucher == record.as_ptr()).then(|| record.count(block, word))
 }

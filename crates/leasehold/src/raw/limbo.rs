@@ -64,8 +64,8 @@ pub(super) fn push(block: &'static Block, word: Word) {
     let abandoned = word.in_state(State::RevokedAbandoned);
     // SAFETY: `Revoked` is the lessor's own state, and the lessor handed it to us (R2).
     let bytes = unsafe { block.source() }.room;
-    // Relaxed: `revoke` has fenced.
-    let toucher = Record::from_toucher(block.toucher.load(Ordering::Relaxed));
+    // Acquire: pairs with the Release in `reserve::touch`: the fence count below includes the toucher's own.
+    let toucher = Record::from_toucher(block.toucher.load(Ordering::Acquire));
     let toucher = toucher.map(|record| (record, record.touches()));
     // Release: pairs with the Acquire in `finish_abandoned`: from here on a departing toucher may release it.
     block.word.store(abandoned.bits(), Ordering::Release);
@@ -92,6 +92,15 @@ pub(crate) fn flush() {
     }
 }
 
+/// Releases what can be released without a barrier, for models of just that.
+#[cfg(leasehold_loom)]
+pub(super) fn release_by_piggyback() {
+    if let Some(mut limbo) = LIMBO.with(Cell::take) {
+        drain(&mut limbo, CAPACITY, CAPACITY_BYTES);
+        LIMBO.with(|local| local.set(Some(limbo)));
+    }
+}
+
 /// Releases what can be released without a barrier, and the rest with one if more than is tolerated remains.
 fn drain(limbo: &mut Limbo, entries: usize, bytes: usize) {
     limbo.entries.retain(|entry| !entry.release_by_piggyback());
@@ -108,8 +117,8 @@ impl Entry {
             return true;
         }
         let Some((record, touches)) = self.toucher else { return false };
-        let gone =
-            record.touched_since(touches) && record.count(self.block) == 0 && counted(self.block).is_zero();
+        let inside = || record.count(self.block, self.word.in_state(State::Published)) > 0;
+        let gone = record.touched_since(touches) && !inside() && counted(self.block).is_zero();
         if gone {
             // It fails only when the toucher itself released the block on its way out.
             finish_abandoned(self.block, self.word);

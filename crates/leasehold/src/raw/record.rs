@@ -9,6 +9,7 @@ use std::ptr;
 use super::block::{Block, SEVERAL};
 #[cfg(not(leasehold_loom))]
 use super::fence;
+use super::word::Word;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering, thread_local};
 
 /// Spans a thread can hold at once before further ones go through the block's counter.
@@ -16,8 +17,7 @@ pub(crate) const SLOTS: usize = if cfg!(leasehold_loom) { 2 } else { 8 };
 
 #[repr(C, align(128))]
 pub(crate) struct Record {
-    /// Written by the owning thread only, read by everyone who revokes.
-    slots: [AtomicPtr<Block>; SLOTS],
+    slots: [Slot; SLOTS],
     /// Counts the full fences this thread ran in [`super::reserve`] when it touched a block for the first
     /// time. Whoever sees it move knows that such a fence has begun since; see [`super::limbo`].
     touches: AtomicU64,
@@ -27,10 +27,53 @@ pub(crate) struct Record {
     taken: AtomicBool,
 }
 
+/// One span. Written by the owning thread only, read by everyone who revokes.
+pub(super) struct Slot {
+    /// The block that the thread looks at; null when the slot is free.
+    block: AtomicPtr<Block>,
+    /// The lease in which it does. A span that was forgotten leaves its slot occupied for ever, but only for the lease
+    /// it belonged to: when that came back regardless, the block's next leases are not held up.
+    word: AtomicU64,
+}
+
+impl Slot {
+    fn new() -> Slot {
+        Slot { block: AtomicPtr::new(ptr::null_mut()), word: AtomicU64::new(0) }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_free(&self) -> bool {
+        // Relaxed: only the owning thread writes its slots, and only it asks.
+        self.block.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Says that this thread looks at `block`. A light fence has to follow.
+    #[inline(always)]
+    pub(super) fn occupy(&self, block: &Block, word: Word) {
+        // Release, both: pair with the Acquires in `holds`. Who sees either store also sees that the thread has left the
+        // block that was in the slot before; who sees the block also sees the word.
+        self.word.store(word.bits(), Ordering::Release);
+        self.block.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
+    }
+
+    /// Says that this thread looks no longer. A light fence has to follow.
+    #[inline(always)]
+    pub(super) fn clear(&self) {
+        // Release: pairs with the Acquire in `holds`: our accesses come before the next tenant's.
+        self.block.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    fn holds(&self, block: &Block, word: Word) -> bool {
+        // Acquire, both: pair with the Releases in `occupy` and `clear`: if the span is gone, what was done under it
+        // happens before what the caller does to the block.
+        ptr::eq(self.block.load(Ordering::Acquire), block) && self.word.load(Ordering::Acquire) == word.bits()
+    }
+}
+
 impl Record {
     fn new() -> Record {
         Record {
-            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            slots: std::array::from_fn(|_| Slot::new()),
             touches: AtomicU64::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
             taken: AtomicBool::new(true),
@@ -52,20 +95,17 @@ impl Record {
     }
 
     #[inline(always)]
-    pub(super) fn first_slot(&self) -> &AtomicPtr<Block> {
+    pub(super) fn first_slot(&self) -> &Slot {
         &self.slots[0]
     }
 
-    pub(super) fn free_slot(&self) -> Option<&AtomicPtr<Block>> {
-        // Relaxed: only the owning thread writes its slots.
-        self.slots.iter().find(|slot| slot.load(Ordering::Relaxed).is_null())
+    pub(super) fn free_slot(&self) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.is_free())
     }
 
-    /// How many spans of `block` this record holds.
-    pub(super) fn count(&self, block: &Block) -> usize {
-        // Acquire: pairs with the Release stores of `Reservation`: what the reader did under the span it has
-        // left happens before what the caller does to the block.
-        self.slots.iter().filter(|slot| ptr::eq(slot.load(Ordering::Acquire), block)).count()
+    /// How many spans of `block` in the lease `word` this record holds.
+    pub(super) fn count(&self, block: &Block, word: Word) -> usize {
+        self.slots.iter().filter(|slot| slot.holds(block, word)).count()
     }
 
     /// Announces a fence that the caller runs next.
@@ -88,8 +128,7 @@ impl Record {
     }
 
     fn is_idle(&self) -> bool {
-        // Relaxed: called by the owning thread.
-        self.slots.iter().all(|slot| slot.load(Ordering::Relaxed).is_null())
+        self.slots.iter().all(Slot::is_free)
     }
 }
 
@@ -99,7 +138,7 @@ static REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 #[cfg(leasehold_loom)]
 loom::lazy_static! {
     static ref REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
-    static ref COUNTED: &'static AtomicPtr<Block> = Box::leak(Box::new(AtomicPtr::new(ptr::null_mut())));
+    static ref COUNTED: &'static Slot = Box::leak(Box::new(Slot::new()));
 }
 
 /// Every record that was ever made, newest first.
@@ -115,24 +154,22 @@ fn registry() -> impl Iterator<Item = &'static Record> {
     })
 }
 
-/// How many spans of `block` all threads hold in their slots.
-pub(super) fn count_everywhere(block: &Block) -> usize {
-    registry().map(|record| record.count(block)).sum()
+/// How many spans of `block` in the lease `word` all threads hold in their slots.
+pub(super) fn count_everywhere(block: &Block, word: Word) -> usize {
+    registry().map(|record| record.count(block, word)).sum()
 }
 
-/// Every occupied slot of every thread, into `seen`; false when there are more than fit.
+/// The block in every occupied slot of every thread, into `seen`; false when there are more than fit.
 pub(super) fn collect_everywhere(seen: &mut Vec<*const Block>) -> bool {
     seen.clear();
-    for record in registry() {
-        for slot in &record.slots {
-            // Acquire: as in `count`.
-            let block = slot.load(Ordering::Acquire);
-            if !block.is_null() {
-                if seen.len() == seen.capacity() {
-                    return false;
-                }
-                seen.push(block);
+    for slot in registry().flat_map(|record| &record.slots) {
+        // Acquire: as in `Slot::holds`.
+        let block = slot.block.load(Ordering::Acquire);
+        if !block.is_null() {
+            if seen.len() == seen.capacity() {
+                return false;
             }
+            seen.push(block);
         }
     }
     true
@@ -161,6 +198,15 @@ fn publish() -> &'static Record {
     record
 }
 
+/// Notes that this thread began, or ended, a span that a block's counter holds.
+pub(super) fn note_counted_span(begun: bool) {
+    COUNTED_SPANS.with(|spans| spans.set(if begun { spans.get() + 1 } else { spans.get() - 1 }));
+}
+
+pub(super) fn counted_spans() -> usize {
+    COUNTED_SPANS.with(Cell::get)
+}
+
 /// Spans that were forgotten on threads that have ended.
 static LEAKED_SPANS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
@@ -177,7 +223,7 @@ fn give_back(record: &'static Record) {
         // Release: pairs with the Acquire in `claim`.
         record.taken.store(false, Ordering::Release);
     } else {
-        let held = record.slots.iter().filter(|slot| !slot.load(Ordering::Relaxed).is_null()).count();
+        let held = record.slots.iter().filter(|slot| !slot.is_free()).count();
         LEAKED_SPANS.fetch_add(held as u64, Ordering::Relaxed);
     }
 }
@@ -186,7 +232,8 @@ fn give_back(record: &'static Record) {
 /// falls through to the slow one, which registers the thread.
 #[cfg(not(leasehold_loom))]
 static UNREGISTERED: Record = Record {
-    slots: [const { AtomicPtr::new(ptr::without_provenance_mut(1)) }; SLOTS],
+    slots: [const { Slot { block: AtomicPtr::new(ptr::without_provenance_mut(1)), word: AtomicU64::new(0) } };
+        SLOTS],
     touches: AtomicU64::new(0),
     next: AtomicPtr::new(ptr::null_mut()),
     taken: AtomicBool::new(true),
@@ -197,12 +244,14 @@ thread_local! {
     /// Without a destructor, so that it can be read in destructors of other thread-locals.
     static CURRENT: Cell<&'static Record> = const { Cell::new(&UNREGISTERED) };
     static AT_EXIT: AtExit = const { AtExit };
+    /// Spans of this thread that the counters of their blocks hold.
+    static COUNTED_SPANS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What stands in for a slot where a block's counter holds the reservation.
 #[cfg(not(leasehold_loom))]
 #[inline(always)]
-pub(super) fn counted_slot() -> &'static AtomicPtr<Block> {
+pub(super) fn counted_slot() -> &'static Slot {
     UNREGISTERED.first_slot()
 }
 
@@ -261,6 +310,7 @@ fn detach() {
 #[cfg(leasehold_loom)]
 thread_local! {
     static CURRENT: Cell<Option<&'static Record>> = Cell::new(None);
+    static COUNTED_SPANS: Cell<usize> = Cell::new(0);
 }
 
 #[cfg(leasehold_loom)]
@@ -276,7 +326,7 @@ pub(super) fn current() -> &'static Record {
 }
 
 #[cfg(leasehold_loom)]
-pub(super) fn counted_slot() -> &'static AtomicPtr<Block> {
+pub(super) fn counted_slot() -> &'static Slot {
     *COUNTED
 }
 

@@ -18,10 +18,10 @@ use std::ptr;
 
 use super::block::{Block, SEVERAL};
 use super::fence::light;
-use super::record::{self, Record};
+use super::record::{self, Record, Slot};
 use super::source::release;
 use super::word::{State, Word};
-use crate::sync::{AtomicPtr, Ordering, fence, fence_after_rmw};
+use crate::sync::{Ordering, fence, fence_after_rmw};
 
 /// One pin in [`Block::counted`].
 const PIN: u64 = 1;
@@ -32,15 +32,12 @@ const SPAN: u64 = 1 << 32;
 pub(super) struct Reservation {
     block: &'static Block,
     word: Word,
-    slot: Slot,
+    /// The occupied slot, or [`record::counted_slot`] when the block's counter holds the reservation. One pointer, so
+    /// that the slow paths return in a register and the fast path stays out of memory.
+    slot: &'static Slot,
     /// A slot may be cleared by its own thread only.
     _not_send: PhantomData<*mut ()>,
 }
-
-/// Where a reservation stands: the occupied slot, or [`record::counted_slot`] when the block's counter holds it.
-///
-/// One pointer, so that the slow paths return in a register and the fast path stays out of memory.
-type Slot = &'static AtomicPtr<Block>;
 
 /// The lease is over; nothing is reserved.
 pub(super) struct Refused;
@@ -55,7 +52,7 @@ pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Re
 }
 
 #[inline(always)]
-fn enter_slot(block: &'static Block, word: Word) -> Option<Slot> {
+fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let record = record::current();
     // Relaxed, both: the word is a hint that spares stale handles the rest. The toucher is our own claim, or one that
     // made it `SEVERAL`, and either came with a full fence; see `touch`.
@@ -68,8 +65,7 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<Slot> {
         return enter_slow(block, word);
     }
     let slot = record.first_slot();
-    // Relaxed: only this thread writes its slots.
-    if !slot.load(Ordering::Relaxed).is_null() {
+    if !slot.is_free() {
         return enter_nested(record, block, word);
     }
     if occupy(slot, block, word) { Some(slot) } else { enter_slow(block, word) }
@@ -77,10 +73,8 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<Slot> {
 
 /// Publishes `block` in a free slot and looks whether the lease still goes on.
 #[inline(always)]
-fn occupy(slot: Slot, block: &'static Block, word: Word) -> bool {
-    // Release: pairs with the Acquire in `Record::count`. Who sees this block in the slot also sees that we have left
-    // the one that was in it before.
-    slot.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
+fn occupy(slot: &'static Slot, block: &'static Block, word: Word) -> bool {
+    slot.occupy(block, word);
     light();
     // Acquire: pairs with the Release in `publish`: the owner's writes come before our reads.
     let live = block.word.load(Ordering::Acquire) == word.bits() || cfg!(leasehold_bug = "generation");
@@ -92,7 +86,7 @@ fn occupy(slot: Slot, block: &'static Block, word: Word) -> bool {
 
 /// For a thread whose first slot is taken, in a lease that it has touched.
 #[inline(never)]
-fn enter_nested(record: &'static Record, block: &'static Block, word: Word) -> Option<Slot> {
+fn enter_nested(record: &'static Record, block: &'static Block, word: Word) -> Option<&'static Slot> {
     match record.free_slot() {
         Some(slot) if occupy(slot, block, word) => Some(slot),
         _ => enter_slow(block, word),
@@ -102,7 +96,7 @@ fn enter_nested(record: &'static Record, block: &'static Block, word: Word) -> O
 /// The slow path: first touch of a lease by this thread, more spans than slots, unregistered threads, ended leases.
 #[cold]
 #[inline(never)]
-fn enter_slow(block: &'static Block, word: Word) -> Option<Slot> {
+fn enter_slow(block: &'static Block, word: Word) -> Option<&'static Slot> {
     while is_live(block, word) {
         let Some(record) = record::attach() else { return enter_counted(block, word) };
         touch(block, record);
@@ -114,8 +108,12 @@ fn enter_slow(block: &'static Block, word: Word) -> Option<Slot> {
     None
 }
 
-fn enter_counted(block: &'static Block, word: Word) -> Option<Slot> {
-    count_in(block, word, SPAN).then(record::counted_slot)
+fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
+    let counted = count_in(block, word, SPAN);
+    if counted {
+        record::note_counted_span(true);
+    }
+    counted.then(record::counted_slot)
 }
 
 /// Whether the lease `word` goes on. A reader that meets a `try_end` under way calls it off: the reader
@@ -150,10 +148,12 @@ fn touch(block: &Block, record: &'static Record) {
         return;
     }
     record.announce_touch();
-    // Relaxed: ordered by the fence that follows; no data is passed through this word.
+    // Release: pairs with the Acquire in `limbo::push`: who finds us here sees the announcement of this very fence, and
+    // does not take it for a later one.
     if !toucher.is_null()
-        || block.toucher.compare_exchange(ptr::null_mut(), me, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        || block.toucher.compare_exchange(ptr::null_mut(), me, Ordering::Release, Ordering::Relaxed).is_err()
     {
+        // Relaxed: nobody concludes anything from `SEVERAL` but that a barrier is needed.
         block.toucher.swap(SEVERAL, Ordering::Relaxed);
     }
     fence_after_rmw();
@@ -163,10 +163,9 @@ impl Drop for Reservation {
     #[inline(always)]
     fn drop(&mut self) {
         if ptr::eq(self.slot, record::counted_slot()) {
-            return count_out(self.block, self.word, SPAN);
+            return leave_counted(self.block, self.word);
         }
-        // Release: pairs with the Acquire in `Record::count`: our accesses come before the next tenant's.
-        self.slot.store(ptr::null_mut(), Ordering::Release);
+        self.slot.clear();
         light();
         // Relaxed: `departed` fences before it relies on what it reads.
         if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
@@ -175,12 +174,19 @@ impl Drop for Reservation {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn leave_counted(block: &'static Block, word: Word) {
+    record::note_counted_span(false);
+    count_out(block, word, SPAN);
+}
+
 /// Clears a slot that never led to a reservation. Somebody may have seen it occupied and gone away in the
 /// belief that we would take care of the block; so we look.
 #[cold]
 #[inline(never)]
-fn leave(block: &'static Block, slot: Slot) {
-    slot.store(ptr::null_mut(), Ordering::Release);
+fn leave(block: &'static Block, slot: &'static Slot) {
+    slot.clear();
     light();
     let now = Word::from_bits(block.word.load(Ordering::Relaxed));
     if !now.is(State::Exclusive) && !now.is(State::Published) {
@@ -266,7 +272,7 @@ fn departed(block: &'static Block) {
     let now = Word::from_bits(block.word.load(Ordering::Relaxed));
     if now.is(State::Draining) || now.is(State::DrainingAbandoned) {
         try_finish(block);
-    } else if now.is(State::RevokedAbandoned) && is_sole_toucher(block) {
+    } else if now.is(State::RevokedAbandoned) && is_sole_toucher(block, now) {
         finish_abandoned(block, now);
     }
 }
@@ -274,10 +280,10 @@ fn departed(block: &'static Block) {
 /// Whether nobody but this thread has entered the lease, and this thread has left.
 ///
 /// For a caller that has fenced after it saw the lease revoked.
-fn is_sole_toucher(block: &Block) -> bool {
+fn is_sole_toucher(block: &Block, now: Word) -> bool {
     let record = record::current();
     block.toucher.load(Ordering::Relaxed) == record.as_ptr()
-        && record.count(block) == 0
+        && record.count(block, now.in_state(State::Published)) == 0
         && counted(block).is_zero()
 }
 
@@ -296,7 +302,7 @@ pub(super) fn try_finish(block: &'static Block) -> bool {
         if !abandoned && !now.is(State::Draining) {
             return false;
         }
-        if !counted(block).is_zero() || record::count_everywhere(block) != 0 {
+        if !counted(block).is_zero() || record::count_everywhere(block, now.in_state(State::Published)) != 0 {
             return false;
         }
         if abandoned {

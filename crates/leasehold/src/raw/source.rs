@@ -1,5 +1,6 @@
 //! Where memory comes from, and how each kind is let go.
 
+use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem::size_of;
 use std::ptr::{self, NonNull};
@@ -123,7 +124,9 @@ where
 
 /// A manager with the number of pins it was told of.
 struct Managed<M> {
-    state: Mutex<(usize, M)>,
+    pins: Mutex<usize>,
+    /// Apart from the calls below, no reference to the manager is made while its memory is lent: it may lie inside.
+    manager: UnsafeCell<M>,
 }
 
 struct ManagedSource<T, M>(PhantomData<(T, M)>);
@@ -155,24 +158,31 @@ impl<T: 'static, M: MemoryManager<T>> ManagedSource<T, M> {
     /// # Safety
     /// The caller holds a reservation of the block's present lease.
     unsafe fn pinned(source: &Source) {
+        let managed = source.extra.cast::<Managed<M>>();
         // SAFETY: `manage` put a box of this type there, which lives until the release.
-        let managed = unsafe { &*source.extra.cast::<Managed<M>>() };
-        let mut state = lock(&managed.state);
-        state.0 += 1;
-        if state.0 == 1 {
-            state.1.first_pin();
+        let mut pins = lock(unsafe { &(*managed).pins });
+        *pins += 1;
+        if *pins == 1 {
+            // SAFETY: as above.
+            let manager = unsafe { (*managed).manager.get() };
+            // SAFETY: hooks are called under the lock only, and by its promise the manager does not lie around the memory
+            // that it lends.
+            unsafe { &mut *manager }.first_pin();
         }
     }
 
     /// # Safety
     /// As `pinned`, and each call follows one of `pinned`.
     unsafe fn unpinned(source: &Source) {
+        let managed = source.extra.cast::<Managed<M>>();
         // SAFETY: as in `pinned`.
-        let managed = unsafe { &*source.extra.cast::<Managed<M>>() };
-        let mut state = lock(&managed.state);
-        state.0 -= 1;
-        if state.0 == 0 {
-            state.1.last_unpin();
+        let mut pins = lock(unsafe { &(*managed).pins });
+        *pins -= 1;
+        if *pins == 0 {
+            // SAFETY: as in `pinned`.
+            let manager = unsafe { (*managed).manager.get() };
+            // SAFETY: as in `pinned`.
+            unsafe { &mut *manager }.last_unpin();
         }
     }
 }
@@ -187,15 +197,30 @@ pub(super) fn managed_mut<T: 'static, M: MemoryManagerMut<T>>(manager: M) -> (Wi
 
 fn manage<T: 'static, M: MemoryManager<T>>(manager: M, kind: &'static Kind) -> (Window<T>, Source) {
     // The manager reaches its final address first, so that it may lend memory inside itself.
-    let managed = Box::new(Managed { state: Mutex::new((0, manager)) });
-    let memory = lock(&managed.state).1.memory();
+    let managed = Box::into_raw(Box::new(Managed { pins: Mutex::new(0), manager: UnsafeCell::new(manager) }));
+    let unlent = Unlent(managed);
+    // SAFETY: the box has just been leaked.
+    let manager = unsafe { (*managed).manager.get() };
+    // SAFETY: nobody else knows of it.
+    let memory = unsafe { &mut *manager }.memory();
+    std::mem::forget(unlent);
     let source = Source {
         kind,
         base: memory.as_ptr().cast(),
         len: memory.len(),
         room: memory.len().saturating_mul(size_of::<T>()),
-        extra: Box::into_raw(managed).cast(),
+        extra: managed.cast(),
     };
     // SAFETY: the manager answers for that many elements until it is dropped, which the source's release does.
     (unsafe { Window::new(memory.cast(), memory.len()) }, source)
+}
+
+/// Frees a manager that panics when it is asked for its memory.
+struct Unlent<M>(*mut Managed<M>);
+
+impl<M> Drop for Unlent<M> {
+    fn drop(&mut self) {
+        // SAFETY: `manage` leaked this box and has not passed it on yet.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
 }

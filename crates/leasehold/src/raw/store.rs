@@ -49,11 +49,16 @@ const fn bytes_of(class: usize) -> usize {
 pub(crate) struct NoMemory;
 
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
+#[repr(C)]
 pub(crate) struct Store {
-    stock: Mutex<Stock>,
-    /// The pool is gone: what comes back is freed.
+    /// The pool is gone: what comes back is freed. Read by every return, so kept away from the lock.
     closed: AtomicBool,
+    stock: Aligned<Mutex<Stock>>,
 }
+
+/// On cache lines of its own.
+#[repr(align(128))]
+struct Aligned<T>(T);
 
 struct Stock {
     idle: [Vec<&'static Block>; CLASSES],
@@ -63,8 +68,8 @@ struct Stock {
 impl Store {
     pub(crate) fn new() -> Arc<Store> {
         Arc::new(Store {
-            stock: Mutex::new(Stock { idle: [const { Vec::new() }; CLASSES], bytes: 0 }),
             closed: AtomicBool::new(false),
+            stock: Aligned(Mutex::new(Stock { idle: [const { Vec::new() }; CLASSES], bytes: 0 })),
         })
     }
 
@@ -124,7 +129,7 @@ impl Store {
     }
 
     fn stock(&self) -> MutexGuard<'_, Stock> {
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stock.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This thread's cache, if it is the one used last.
@@ -227,7 +232,9 @@ pub(super) unsafe fn give_back(block: &'static Block) {
     let &Source { len: class, extra, .. } = unsafe { block.source() };
     // SAFETY: `make` put a counted reference there, which lives until `discard`.
     let store = unsafe { &*extra.cast::<Store>() };
-    let kept = store.cache().and_then(|cache| cache.magazines.get(class)).filter(|magazine| {
+    // A closed store has nothing to keep memory for.
+    let magazine = store.cache().and_then(|cache| cache.magazines.get(class));
+    let kept = magazine.filter(|_| !store.is_closed()).filter(|magazine| {
         let room = magazine.len() < capacity_of(class);
         if room {
             magazine.push(block);
@@ -242,7 +249,7 @@ pub(super) unsafe fn give_back(block: &'static Block) {
 #[cold]
 #[inline(never)]
 fn give_back_slow(block: &'static Block, store: &Store, class: usize) {
-    if class >= CACHED_CLASSES {
+    if class >= CACHED_CLASSES || store.is_closed() {
         return store.restock(class, std::iter::once(block));
     }
     // SAFETY: the block's counted reference keeps the store; the count below is the cache's own.
