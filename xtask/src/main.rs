@@ -1,2 +1,57 @@
-//! placeholder
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+
+mod orderings;
+mod verify;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  loom                 every model of the core, three preemptions
+  orderings [NUMBER]   weakens each memory ordering in turn; a model must notice
+  miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows (16 seeds each)
+  fences               the core's tests with fences in place of membarrier
+  tsan                 the core's tests and the stress program under ThreadSanitizer
+  asan                 the core's tests and the stress program under AddressSanitizer
+  bugs                 the stress program must find each planted bug
+  fuzz [SECONDS]       random operations against the oracle
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = arguments.split_first() else {
+        print!("{HELP}");
+        return ExitCode::from(2);
+    };
+    let result: Result<(), Box<dyn Error>> = match command.as_str() {
+        "orderings" => orderings::run(rest),
+        "loom" => verify::loom(),
+        "miri" => verify::miri(rest.iter().any(|argument| argument == "--seeds")),
+        "fences" => verify::fences(),
+        "tsan" => verify::sanitizer("thread"),
+        "asan" => verify::sanitizer("address"),
+        "bugs" => verify::bugs(),
+        "fuzz" => verify::fuzz(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        unknown => Err(format!("no command {unknown}; see cargo xtask help").into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {command}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}

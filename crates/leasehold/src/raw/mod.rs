@@ -16,7 +16,7 @@
 //!   dangling.
 //!
 //! # The file to open
-//! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` the asymmetric fence;
+//! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` and `membarrier` the asymmetric fence;
 //! `reserve` entering and leaving; `lease` beginning and ending; `limbo` ended leases nobody waits for; `window`,
 //! `owned`, `handle` the same with elements; `source` where memory comes from; `store` pooled memory; `scope` and
 //! `wait` lending for the time of a call.
@@ -26,6 +26,8 @@ mod fence;
 mod handle;
 mod lease;
 mod limbo;
+#[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
+mod membarrier;
 mod owned;
 mod record;
 mod reserve;

@@ -2,7 +2,7 @@
 //!
 //! Elements are loom cells, so an access that does not happen before, or after, a conflicting one fails the model. A
 //! release is a write to every element. Light and heavy fences are `SeqCst` fences here; that the kernel's barrier
-//! deserves that is what the litmus program in `checks/stress` is for.
+//! deserves that is what the litmus program in `checks/litmus` is for.
 
 use std::panic::Location;
 use std::sync::Arc;

@@ -1,0 +1,71 @@
+//! The verification tools, each with the settings that make it find things here.
+
+use std::error::Error;
+use std::process::Command;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// Each set of flags rebuilds everything, so each has a target directory of its own.
+fn cargo(mode: &str, arguments: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments.split_whitespace());
+    command.current_dir(crate::root());
+    command.env("CARGO_TARGET_DIR", crate::root().join("target").join(mode));
+    command
+}
+
+fn succeed(command: &mut Command) -> Outcome {
+    if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
+}
+
+pub fn loom() -> Outcome {
+    succeed(
+        cargo("loom", "nextest run --release -p leasehold --lib models")
+            .env("RUSTFLAGS", "--cfg leasehold_loom")
+            .env("LOOM_MAX_PREEMPTIONS", "3"),
+    )
+}
+
+pub fn fences() -> Outcome {
+    succeed(
+        cargo("fences", "nextest run -p leasehold --all-features").env("RUSTFLAGS", "--cfg leasehold_fences"),
+    )
+}
+
+pub fn miri(seeds: bool) -> Outcome {
+    for model in ["", "-Zmiri-tree-borrows"] {
+        let many = if seeds { "-Zmiri-many-seeds=0..16" } else { "" };
+        let flags = format!("-Zmiri-strict-provenance -Zmiri-symbolic-alignment-check {model} {many}");
+        succeed(cargo("miri", "+nightly miri test -p leasehold --lib --test it").env("MIRIFLAGS", flags))?;
+    }
+    Ok(())
+}
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+pub fn sanitizer(name: &str) -> Outcome {
+    // ThreadSanitizer has to see the standard library's own synchronisation.
+    let std = if name == "thread" { "-Zbuild-std" } else { "" };
+    let flags = format!("-Zsanitizer={name}");
+    let test = format!("+nightly test {std} --target {HOST} -p leasehold -p check-stress --tests");
+    succeed(cargo(name, &test).env("RUSTFLAGS", &flags))
+}
+
+/// The stress program has to fail when a check of the core is left out.
+pub fn bugs() -> Outcome {
+    for bug in ["generation", "barrier", "pins"] {
+        let mut stress = cargo("bugs", "test --release -p check-stress");
+        let found = !stress.env("RUSTFLAGS", format!("--cfg leasehold_bug=\"{bug}\"")).status()?.success();
+        if !found {
+            return Err(format!("the stress program did not find the planted bug \"{bug}\"").into());
+        }
+        println!("planted bug \"{bug}\": found");
+    }
+    Ok(())
+}
+
+pub fn fuzz(arguments: &[String]) -> Outcome {
+    let seconds = arguments.first().map_or("30", String::as_str);
+    let run = format!("+nightly fuzz run ops -- -max_total_time={seconds}");
+    succeed(Command::new("cargo").args(run.split_whitespace()).current_dir(crate::root().join("fuzz")))
+}
