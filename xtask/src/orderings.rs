@@ -154,7 +154,7 @@ fn models_pass(workspace: &Path) -> Result<bool, Box<dyn Error>> {
 fn models(workspace: &Path) -> Command {
     let mut command = Command::new("cargo");
     command
-        .args(["nextest", "run", "--release", "-p", "leasehold", "--lib", "models"])
+        .args(["nextest", "run", "--cargo-profile", "models", "-p", "leasehold", "--lib", "models"])
         .current_dir(workspace)
         .env("CARGO_TARGET_DIR", workspace.join("target"))
         .env("RUSTFLAGS", "--cfg leasehold_loom")

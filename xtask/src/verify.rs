@@ -20,7 +20,7 @@ fn succeed(command: &mut Command) -> Outcome {
 
 pub fn loom() -> Outcome {
     succeed(
-        cargo("loom", "nextest run --release -p leasehold --lib models")
+        cargo("loom", "nextest run --cargo-profile models -p leasehold --lib models")
             .env("RUSTFLAGS", "--cfg leasehold_loom")
             .env("LOOM_MAX_PREEMPTIONS", "3"),
     )

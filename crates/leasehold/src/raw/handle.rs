@@ -569,3 +569,23 @@ impl Identity {
         }
     }
 }
+
+#[cfg(all(test, not(leasehold_loom)))]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+
+    #[test]
+    fn a_block_whose_generations_are_used_up_is_replaced_by_the_next_lease() {
+        let owned = Owned::from_vec(vec![7u8; 3], Location::caller());
+        owned.block.wear_out();
+        let worn = owned.block;
+        let (lease, view) = lease_read_only(owned, Location::caller());
+        assert!(!ptr::eq(view.block, worn));
+        assert_eq!(view.span().expect("just leased").as_slice(), [7; 3]);
+        let owned = lease.end(Location::caller()).ok().expect("nobody is inside");
+        assert!(view.span().is_none());
+        assert_eq!(owned.created(), worn.created());
+    }
+}

@@ -51,9 +51,10 @@ impl Slot {
     #[inline(always)]
     pub(super) fn occupy(&self, block: &Block, word: Word) {
         // Release, both: pair with the Acquires in `holds`. Who sees either store also sees that the thread has left the
-        // block that was in the slot before; who sees the block also sees the word.
-        self.word.store(word.bits(), Ordering::Release);
+        // block that was in the slot before. The block comes first: from there on the slot is taken, also for a signal
+        // handler that interrupts us here.
         self.block.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
+        self.word.store(word.bits(), Ordering::Release);
     }
 
     /// Says that this thread looks no longer. A light fence has to follow.
