@@ -10,6 +10,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  test                 all tests that need no special build
   loom                 every model of the core, three preemptions
   orderings [NUMBER]   weakens each memory ordering in turn; a model must notice
   miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows (16 seeds each)
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     };
     let result: Result<(), Box<dyn Error>> = match command.as_str() {
         "orderings" => orderings::run(rest),
+        "test" => verify::test(),
         "loom" => verify::loom(),
         "miri" => verify::miri(rest.iter().any(|argument| argument == "--seeds")),
         "fences" => verify::fences(),

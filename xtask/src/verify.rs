@@ -18,6 +18,17 @@ fn succeed(command: &mut Command) -> Outcome {
     if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
 }
 
+/// Everything that takes no special build: unit, integration and documentation tests of all packages.
+pub fn test() -> Outcome {
+    succeed(
+        Command::new("cargo")
+            .args(["nextest", "run", "--workspace", "--all-features"])
+            .current_dir(crate::root()),
+    )?;
+    let doc = ["test", "--quiet", "--doc", "--workspace", "--all-features"];
+    succeed(Command::new("cargo").args(doc).current_dir(crate::root()))
+}
+
 pub fn loom() -> Outcome {
     succeed(
         cargo("loom", "nextest run --cargo-profile models -p leasehold --lib models")

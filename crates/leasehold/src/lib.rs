@@ -1,5 +1,62 @@
-//! Owners, shared owners, revocable leases, pins and pools for heap-stable buffers.
-#![doc = ""]
+//! Owners, shared owners, revocable leases, pins and pools for heap-stable buffers: what `Memory<T>` is to .NET,
+//! without the rules that only people could keep.
+//!
+//! A buffer has one [`MemoryOwner`], which is a `[T]` with nothing to check. It can become a [`SharedOwner`], which many clone
+//! and only read. Or it can be **leased**: the owner turns into a [`Lessor`], the right to get the buffer back, and a
+//! handle that can be stored, sent and forgotten, and that gives access only while the lease goes on.
+//!
+//! ```
+//! use leasehold::MemoryPool;
+//!
+//! let mut owner = MemoryPool::shared().rent::<u8>(5);
+//! owner.copy_from_slice(b"hello");
+//!
+//! let (lessor, memory) = owner.lease_read_only(); // `memory` is `Copy`
+//! let reader = std::thread::spawn(move || memory.span().map(|span| span.to_ascii_uppercase()));
+//! assert_eq!(reader.join().unwrap()?, b"HELLO");
+//!
+//! let owner = lessor.revoke().wait().unwrap(); // the buffer is ours again,
+//! let error = memory.span().unwrap_err(); //      and a stale handle says so:
+//! println!("{error}"); // the lease is over: revoked at src/lib.rs:10:20; leased at ..; created at ..
+//! # drop(owner);
+//! # Ok::<_, leasehold::Revoked>(())
+//! ```
+//!
+//! # Which one
+//!
+//! | I want | use | access costs |
+//! | --- | --- | --- |
+//! | a buffer that moves between threads and tasks | [`MemoryOwner`] | nothing |
+//! | to read one buffer in many places for as long as they like | [`SharedOwner`] | nothing; a clone is one atomic |
+//! | to lend a buffer and get it back | [`MemoryOwner::lease`], [`MemoryOwner::lease_read_only`] | a nanosecond and a half |
+//! | to give an address to the kernel, a device or C | [`Memory::pin`], [`ReadOnlyMemory::pin`] | two atomics, once |
+//! | to lend a local array to an actor or a task | [`scope`] | as a lease |
+//! | buffers again and again | [`MemoryPool`] | a few nanoseconds to rent |
+//! | memory from somewhere else | [`MemoryManager`], [`MemoryOwner::from_raw_parts`] | nothing |
+//!
+//! # What you can count on
+//!
+//! - A span stays valid until it is dropped, whatever other threads do.
+//! - After a revocation has begun no new span or pin succeeds; the error names where the buffer was created, leased and revoked.
+//! - A handle of an earlier lease never sees a later tenant's data.
+//! - A buffer is disposed of exactly once, when no span and no pin is left. Nobody blocks for it.
+//! - Forgetting a guard can leak its buffer, and nothing worse.
+//!
+//! # Testing and verification
+//!
+//! Loom models of every path run the code that ships, and every memory ordering is killed by one of them when it is
+//! weakened; a litmus program checks the kernel's barrier against a control that has to fail; tests run under miri with
+//! both aliasing models and under the thread and address sanitizers; a property test and a fuzz target compare random operations with a
+//! slow oracle; a stress program reads recycled buffers and has to find bugs that are planted on purpose; misuse
+//! that must not compile is compiled; allocations and instructions are counted. The commands are in the repository's
+//! `CONTRIBUTING.md`.
+//!
+//! # Features
+//!
+//! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
+//!
+//! The `cfg` `leasehold_fences` makes spans use real fences where `membarrier` would do, for systems whose seccomp filter arrives
+//! late.
 
 mod counters;
 mod error;

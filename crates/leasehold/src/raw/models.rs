@@ -552,6 +552,24 @@ fn call_sites_are_those_of_the_lease_or_forgotten() {
 }
 
 #[test]
+fn the_latest_call_site_is_that_of_the_latest_lease() {
+    model(|| {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &EAGER);
+        let origin = view.origin();
+        let owned = end(lease).ok().expect("nobody came");
+        let second = Location::caller();
+        let reader = thread::spawn(move || {
+            let (successors, latest) = origin.successors();
+            assert!(successors == 0 || latest.is_none_or(|site| std::ptr::eq(site, second)));
+        });
+        let (lease, _) = handle::lease_read_only(owned, second);
+        drop(lease);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
 fn a_blocked_thread_is_woken() {
     // `wait::until_drained` parks with the standard library; the model drives the same calls with a waker of its own.
     let _ = wait::until_drained::<Owned<Element>>;
