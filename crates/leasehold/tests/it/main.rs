@@ -1,0 +1,16 @@
+//! The behaviour of the library through its public API, one sentence per test.
+#![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
+
+mod after_revocation;
+mod auto_traits;
+mod ending;
+mod memory;
+mod pitfalls;
+mod pool;
+mod ragged;
+mod ranges;
+mod rules;
+mod scope;
+mod shared;
+mod sources;
+mod support;

@@ -1,0 +1,61 @@
+//! Ragged batches.
+
+use leasehold::{MemoryPool, Ragged};
+
+#[test]
+fn rows_come_back_as_they_were_pushed() {
+    let pool = MemoryPool::new();
+    let mut batch = Ragged::<u16>::rent(&pool, 4, 10);
+    assert!(batch.is_empty());
+    let rows: [&[u16]; 4] = [&[1, 2, 3], &[], &[4], &[5, 6, 7, 8, 9, 10]];
+    for row in rows {
+        batch.push_row(row).unwrap();
+    }
+    assert_eq!(batch.rows(), 4);
+    assert_eq!(batch.iter().collect::<Vec<_>>(), rows);
+    assert_eq!(batch.offsets(), [0, 3, 3, 4, 10]);
+    assert_eq!(batch.values(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!((batch.spare_rows(), batch.spare_values()), (0, 0));
+}
+
+#[test]
+fn a_row_that_does_not_fit_changes_nothing() {
+    let mut batch = Ragged::<u8>::rent(&MemoryPool::new(), 2, 3);
+    batch.push_row(&[1, 2]).unwrap();
+    let full = batch.push_row(&[3, 4]).unwrap_err();
+    assert_eq!((full.row_len, full.spare_values, full.spare_rows), (2, 1, 1));
+    assert_eq!(batch.iter().collect::<Vec<_>>(), [&[1, 2]]);
+    batch.push_row(&[3]).unwrap();
+    assert_eq!(batch.push_row(&[]).unwrap_err().spare_rows, 0);
+}
+
+#[test]
+fn a_cleared_batch_is_as_new_also_in_recycled_memory() {
+    let pool = MemoryPool::new();
+    for round in 0..3u8 {
+        let mut batch = Ragged::<u8>::rent(&pool, 3, 8);
+        assert_eq!((batch.offsets(), batch.values()), (&[0][..], &[][..]));
+        batch.push_row(&[round; 8]).unwrap();
+        batch.clear();
+        assert!(batch.is_empty());
+        assert_eq!((batch.spare_rows(), batch.spare_values()), (3, 8));
+        batch.push_row(&[round + 1]).unwrap();
+        assert_eq!(batch.row(0), [round + 1]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "row 1 of a batch of 1 rows")]
+fn a_row_that_is_not_there_panics() {
+    let mut batch = Ragged::<u8>::rent(&MemoryPool::new(), 3, 8);
+    batch.push_row(&[1]).unwrap();
+    batch.row(1);
+}
+
+#[test]
+fn a_batch_without_room_takes_nothing() {
+    let mut batch = Ragged::<u32>::rent(&MemoryPool::new(), 0, 0);
+    assert!(batch.push_row(&[]).is_err());
+    assert_eq!((batch.rows(), batch.values()), (0, &[][..]));
+    assert!(!format!("{batch:?}").is_empty());
+}
