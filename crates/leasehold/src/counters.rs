@@ -9,7 +9,7 @@ pub struct Counters {
     /// Barriers that interrupted the process's other running threads. Common flows run none.
     pub heavy_barriers: u64,
     /// Spans that were forgotten on threads that have ended. Each keeps a buffer for ever.
-    pub leaked_spans: u64,
+    pub leaked_spans: usize,
     /// Thread records ever made: the most threads that held leases at the same time, plus those with leaked spans.
     pub thread_records: usize,
     /// Whether spans do without a fence instruction, which they do where the kernel offers `membarrier`. False until the

@@ -293,7 +293,8 @@ impl<T, K: LeaseKind<T>> Revocation<T, K> {
         }
     }
 
-    /// Blocks until the last one is out.
+    /// Blocks until the last one is out. A pin that this thread holds itself is not noticed, since it could be sent to
+    /// another thread; the wait then never ends.
     ///
     /// # Errors
     /// [`HeldByThisThread`] when this thread holds a span of the buffer itself, with the revocation to wait on again.

@@ -168,7 +168,8 @@ impl<T: Send + 'static> MemoryOwner<T> {
 }
 
 impl<T> MemoryOwner<T> {
-    /// Where the buffer was rented or the owner made.
+    /// Where the buffer was rented or the owner made. For `into()` and `collect()`, which do not say who called them, a place in
+    /// the standard library; `MemoryOwner::from` and the constructors know better.
     ///
     /// # Examples
     /// ```

@@ -13,8 +13,8 @@ use crate::raw;
 ///
 /// # Aborts
 /// If the calling thread itself still holds a span of the memory when `body` is over, the process is aborted: the
-/// slice must not go away under the span, and nobody else could end the span. A span or pin that another thread has
-/// forgotten makes the call wait for ever.
+/// slice must not go away under the span, and nobody else could end the span. A pin that the caller holds, or lets `body`
+/// return, and a span or pin that anybody has forgotten, make the call wait for ever.
 ///
 /// # Examples
 /// ```

@@ -4,14 +4,14 @@
 #[cfg(not(leasehold_loom))]
 mod imp {
     pub(crate) use std::sync::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
     pub(crate) use std::thread_local;
 }
 
 #[cfg(leasehold_loom)]
 mod imp {
     pub(crate) use loom::sync::Mutex;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, fence};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
     pub(crate) use loom::thread_local;
 }
 

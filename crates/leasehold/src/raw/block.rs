@@ -4,7 +4,7 @@
 //! one that readers share and one that writers fight over, and two lines of history for error messages.
 
 use std::cell::{Cell, UnsafeCell};
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::ptr;
 use std::task::Waker;
 
@@ -90,6 +90,10 @@ pub(crate) struct PinHooks {
     pub(crate) pinned: unsafe fn(&Source),
     pub(crate) unpinned: unsafe fn(&Source),
 }
+
+// A panic leaves nothing half done: whatever changes a block's state is one atomic operation.
+impl UnwindSafe for Block {}
+impl RefUnwindSafe for Block {}
 
 impl PartialEq for Block {
     fn eq(&self, other: &Self) -> bool {

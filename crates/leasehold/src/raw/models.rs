@@ -82,8 +82,14 @@ unsafe fn release(block: &'static Block) {
 }
 
 fn model(check: impl Fn() + Send + Sync + 'static) {
+    model_within(3, check);
+}
+
+/// As [`model`], for models that would take minutes with more preemptions.
+fn model_within(preemptions: usize, check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(3);
+    builder.preemption_bound =
+        Some(builder.preemption_bound.map_or(preemptions, |bound| bound.min(preemptions)));
     builder.check(check);
 }
 
@@ -321,7 +327,7 @@ fn more_spans_than_slots_are_counted() {
             let spans = [view.span(), view.span(), view.span()];
             let mut seen = spans.iter().flatten().map(|span| span.as_slice()[0].read());
             assert!(seen.all(|value| value == 1));
-            drop(seen);
+
             drop(spans);
         });
         let ended = end(lease);
@@ -515,7 +521,7 @@ fn the_last_share_releases() {
 
 #[test]
 fn a_record_is_handed_on_clean() {
-    model(|| {
+    model_within(2, || {
         let memory = Memory::new();
         let (lease, view) = lease_view(memory, &EAGER);
         let use_and_exit = move || {
@@ -527,6 +533,30 @@ fn a_record_is_handed_on_clean() {
         let ended = end(lease);
         first.join().unwrap();
         second.join().unwrap();
+        let owned = ended.or_else(handle::Draining::try_take).ok().expect("drained");
+        owned.as_slice()[0].write(2);
+    });
+}
+
+#[test]
+fn a_record_left_with_a_span_is_handed_on_when_the_span_is_gone() {
+    model_within(2, || {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &EAGER);
+        let late = thread::spawn(move || {
+            let span = view.span();
+            record::detach();
+            if let Some(span) = span {
+                assert_eq!(span.as_slice()[0].read(), 1);
+            }
+        });
+        let next = thread::spawn(move || {
+            read(&view);
+            record::detach();
+        });
+        let ended = end(lease);
+        late.join().unwrap();
+        next.join().unwrap();
         let owned = ended.or_else(handle::Draining::try_take).ok().expect("drained");
         owned.as_slice()[0].write(2);
     });

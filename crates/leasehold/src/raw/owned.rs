@@ -24,6 +24,9 @@ unsafe impl<T: Send> Send for Owned<T> {}
 // SAFETY: a shared reference gives out shared references to elements only.
 unsafe impl<T: Sync> Sync for Owned<T> {}
 
+/// The elements stay where they are when the owner moves.
+impl<T> Unpin for Owned<T> {}
+
 impl<T: Send + 'static> Owned<T> {
     pub(crate) fn from_vec(vec: Vec<T>, site: Site) -> Owned<T> {
         let mut vec = ManuallyDrop::new(vec);
@@ -159,6 +162,9 @@ pub struct Shared<T> {
 unsafe impl<T: Send + Sync> Send for Shared<T> {}
 // SAFETY: a shared reference can be cloned, so the same holds.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+
+/// As for [`Owned`].
+impl<T> Unpin for Shared<T> {}
 
 impl<T: Send + 'static> Shared<T> {
     pub(crate) fn from_static(slice: &'static [T], site: Site) -> Shared<T> {

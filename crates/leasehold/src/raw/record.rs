@@ -1,7 +1,7 @@
 //! Thread records: the hazard slots in which a thread says which blocks it is looking at.
 //!
-//! A record is never freed. It belongs to one thread at a time and is handed on when that thread ends,
-//! unless a forgotten guard still occupies a slot: then the slot, and the block in it, stay taken for ever.
+//! A record is never freed. It belongs to one thread at a time and is handed on when that thread has ended and its
+//! slots are free. A forgotten guard keeps its slot, and with it the block and the record, for ever.
 
 use std::cell::Cell;
 use std::ptr;
@@ -10,7 +10,7 @@ use super::block::{Block, SEVERAL};
 #[cfg(not(leasehold_loom))]
 use super::fence;
 use super::word::Word;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering, thread_local};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, thread_local};
 
 /// Spans a thread can hold at once before further ones go through the block's counter.
 pub(crate) const SLOTS: usize = if cfg!(leasehold_loom) { 2 } else { 8 };
@@ -23,9 +23,16 @@ pub(crate) struct Record {
     touches: AtomicU64,
     /// The next record of the registry, written once before the record is published.
     next: AtomicPtr<Record>,
-    /// True while a thread owns the record.
-    taken: AtomicBool,
+    /// [`FREE`], [`TAKEN`] or [`LEFT`].
+    state: AtomicUsize,
 }
+
+/// No thread has the record.
+const FREE: usize = 0;
+/// A thread has the record.
+const TAKEN: usize = 1;
+/// The record's thread has ended with spans alive. It is free again when they are gone, if they ever are.
+const LEFT: usize = 2;
 
 /// One span. Written by the owning thread only, read by everyone who revokes.
 pub(super) struct Slot {
@@ -77,7 +84,7 @@ impl Record {
             slots: std::array::from_fn(|_| Slot::new()),
             touches: AtomicU64::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
-            taken: AtomicBool::new(true),
+            state: AtomicUsize::new(TAKEN),
         }
     }
 
@@ -128,8 +135,28 @@ impl Record {
         self.touches.load(Ordering::Acquire) > touches
     }
 
-    fn is_idle(&self) -> bool {
-        self.slots.iter().all(Slot::is_free)
+    /// How many slots are occupied, by whatever block.
+    fn occupied(&self) -> usize {
+        // Acquire: pairs with the Release in `Slot::clear`, for a caller that takes the record over.
+        self.slots.iter().filter(|slot| !slot.block.load(Ordering::Acquire).is_null()).count()
+    }
+
+    /// Makes the record this thread's, if it is nobody's.
+    fn try_take(&self) -> bool {
+        // Acquire, both: pair with the Release in `give_back`: we see the record as its last thread left it.
+        let take =
+            |from| self.state.compare_exchange(from, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        match self.state.load(Ordering::Relaxed) {
+            FREE => take(FREE),
+            LEFT => self.occupied() == 0 && take(LEFT),
+            _ => false,
+        }
+    }
+
+    fn give_back(&self) {
+        let state = if self.occupied() == 0 { FREE } else { LEFT };
+        // Release: pairs with the Acquire in `try_take`.
+        self.state.store(state, Ordering::Release);
     }
 }
 
@@ -178,11 +205,7 @@ pub(super) fn collect_everywhere(seen: &mut Vec<*const Block>) -> bool {
 
 /// Makes a record, or takes over one that its thread gave back.
 fn claim() -> &'static Record {
-    let free = |record: &&'static Record| {
-        // Acquire: pairs with the Release in `give_back`: we see the slots as its last owner left them.
-        record.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    };
-    registry().find(free).unwrap_or_else(publish)
+    registry().find(|record| record.try_take()).unwrap_or_else(publish)
 }
 
 fn publish() -> &'static Record {
@@ -208,25 +231,14 @@ pub(super) fn counted_spans() -> usize {
     COUNTED_SPANS.with(Cell::get)
 }
 
-/// Spans that were forgotten on threads that have ended.
-static LEAKED_SPANS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-pub(crate) fn leaked_spans() -> u64 {
-    LEAKED_SPANS.load(Ordering::Relaxed)
+/// Spans of threads that have ended. They were forgotten, or are about to be dropped by a destructor.
+pub(crate) fn leaked_spans() -> usize {
+    let left = |record: &&Record| record.state.load(Ordering::Relaxed) == LEFT;
+    registry().filter(left).map(Record::occupied).sum()
 }
 
 pub(crate) fn records() -> usize {
     registry().count()
-}
-
-fn give_back(record: &'static Record) {
-    if record.is_idle() {
-        // Release: pairs with the Acquire in `claim`.
-        record.taken.store(false, Ordering::Release);
-    } else {
-        let held = record.slots.iter().filter(|slot| !slot.is_free()).count();
-        LEAKED_SPANS.fetch_add(held as u64, Ordering::Relaxed);
-    }
 }
 
 /// What a thread without a record points to: no slot of it is ever free, so the fast path of a span
@@ -237,7 +249,7 @@ static UNREGISTERED: Record = Record {
         SLOTS],
     touches: AtomicU64::new(0),
     next: AtomicPtr::new(ptr::null_mut()),
-    taken: AtomicBool::new(true),
+    state: AtomicUsize::new(TAKEN),
 };
 
 #[cfg(not(leasehold_loom))]
@@ -304,7 +316,7 @@ impl Drop for AtExit {
 fn detach() {
     let record = CURRENT.replace(&UNREGISTERED);
     if !ptr::eq(record, &UNREGISTERED) {
-        give_back(record);
+        record.give_back();
     }
 }
 
@@ -345,6 +357,6 @@ pub(super) fn attach() -> Option<&'static Record> {
 #[cfg(leasehold_loom)]
 pub(crate) fn detach() {
     if let Some(record) = CURRENT.with(Cell::take) {
-        give_back(record);
+        record.give_back();
     }
 }
