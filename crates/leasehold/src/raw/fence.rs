@@ -22,8 +22,8 @@ pub(super) fn light() {
     imp::light();
 }
 
-/// The revoker's half: when it returns, everything any thread did before its own last `light` is visible
-/// here, and everything done here is visible to any thread after its next `light`.
+/// The revoker's half, for a caller that has run a full fence of its own: when it returns, everything any thread did
+/// before its last `light` is visible here, and everything done here is visible to any thread after its next `light`.
 #[cold]
 pub(super) fn heavy() {
     // Relaxed: a statistic.
@@ -46,7 +46,7 @@ pub(crate) fn is_asymmetric() -> bool {
 #[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
 use super::membarrier as imp;
 
-/// Everywhere else, in models and under miri, both sides run a full fence.
+/// Everywhere else, in models and under miri, readers run a full fence, and the one that the revoker has run is enough.
 #[cfg(not(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri)))))]
 mod imp {
     use crate::sync::{Ordering, fence};
@@ -62,7 +62,5 @@ mod imp {
         fence(Ordering::SeqCst);
     }
 
-    pub(super) fn heavy() {
-        fence(Ordering::SeqCst);
-    }
+    pub(super) fn heavy() {}
 }

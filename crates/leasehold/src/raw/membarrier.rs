@@ -35,8 +35,6 @@ pub(super) fn light() {
 }
 
 pub(super) fn heavy() {
-    // The fence orders this thread; membarrier orders the others.
-    fence(Ordering::SeqCst);
     if is_asymmetric() && !membarrier(PRIVATE_EXPEDITED) {
         refused();
     }
