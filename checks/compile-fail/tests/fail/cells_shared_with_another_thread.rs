@@ -1,0 +1,6 @@
+use std::cell::Cell;
+
+fn main() {
+    let owner = leasehold::SharedOwner::from(vec![Cell::new(1u8)]);
+    std::thread::spawn(move || owner[0].set(2));
+}

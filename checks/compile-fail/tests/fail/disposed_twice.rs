@@ -1,0 +1,5 @@
+fn main() {
+    let owner = leasehold::MemoryPool::shared().rent::<u8>(16);
+    drop(owner);
+    drop(owner);
+}

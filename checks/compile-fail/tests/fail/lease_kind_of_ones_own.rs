@@ -1,0 +1,5 @@
+enum Mine {}
+
+impl<T: Send + 'static> leasehold::LeaseKind<T> for Mine {}
+
+fn main() {}

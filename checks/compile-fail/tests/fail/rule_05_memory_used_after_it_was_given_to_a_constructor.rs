@@ -1,0 +1,12 @@
+use leasehold::Memory;
+
+struct Writer {
+    memory: Memory<u8>,
+}
+
+fn main() {
+    let (_lessor, mut memory) = leasehold::MemoryOwner::from(vec![1, 2, 3]).lease();
+    let writer = Writer { memory };
+    memory.span_mut().unwrap()[0] = 7;
+    drop(writer.memory);
+}

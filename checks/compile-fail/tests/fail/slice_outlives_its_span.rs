@@ -1,0 +1,5 @@
+fn main() {
+    let (_lessor, memory) = leasehold::MemoryOwner::from(vec![1, 2, 3]).lease_read_only();
+    let slice = memory.span().unwrap().split_at(1).1;
+    assert_eq!(slice[0], 2);
+}

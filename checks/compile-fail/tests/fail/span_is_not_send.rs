@@ -1,0 +1,7 @@
+fn main() {
+    let (_lessor, memory) = leasehold::MemoryOwner::from(vec![1, 2, 3]).lease_read_only();
+    let span = memory.span().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(span));
+    });
+}

@@ -1,0 +1,11 @@
+use leasehold::MemoryOwner;
+
+fn lend(owner: &MemoryOwner<u8>) -> usize {
+    owner.len()
+}
+
+fn main() {
+    let owner = MemoryOwner::from(vec![1, 2, 3]);
+    lend(&owner);
+    assert_eq!(owner[0], 1);
+}

@@ -1,0 +1,6 @@
+fn main() {
+    let (_lessor, memory) = leasehold::MemoryOwner::from(vec![0u8; 3]).lease();
+    let pin = memory.pin().unwrap();
+    let memory = pin.unpin();
+    assert_eq!(memory.span().unwrap()[0], 0);
+}
