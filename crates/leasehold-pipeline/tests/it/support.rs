@@ -1,9 +1,14 @@
 //! What several tests need.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use leasehold::MemoryOwner;
 use leasehold_pipeline::{Cache, Encoder};
+use tempfile::TempDir;
 
 /// The directory of the real model, fetched into the user's cache on first use.
 pub(crate) fn model_directory() -> PathBuf {
@@ -17,6 +22,21 @@ pub(crate) fn encoder() -> &'static Encoder {
     ENCODER.get_or_init(|| Encoder::open(&model_directory()).expect("the fetched model opens"))
 }
 
+/// The real tokenizer with a model so small that it takes no time.
+pub(crate) fn small_encoder() -> &'static Encoder {
+    static ENCODER: OnceLock<Encoder> = OnceLock::new();
+    ENCODER.get_or_init(|| {
+        let directory = small_model(|config| {
+            config["vocab_size"] = 30_522.into();
+            config["max_position_embeddings"] = 512.into();
+        });
+        let tokenizer = model_directory().join("tokenizer.json");
+        fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
+        // The mapping outlives the directory.
+        Encoder::open(directory.path()).expect("the small model opens")
+    })
+}
+
 /// One vector per text, computed on this thread.
 pub(crate) fn embed(texts: &[&str]) -> MemoryOwner<f32> {
     let pool = leasehold::MemoryPool::shared();
@@ -27,4 +47,56 @@ pub(crate) fn embed(texts: &[&str]) -> MemoryOwner<f32> {
 pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+/// A directory with a small model of its own: width 8, two heads, one layer, weights that count upwards.
+pub(crate) fn small_model(change: impl Fn(&mut serde_json::Value)) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let mut config = serde_json::json!({
+        "model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 12, "vocab_size": 5, "max_position_embeddings": 6, "hidden_act": "gelu",
+    });
+    change(&mut config);
+    fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
+    let mut header = serde_json::Map::new();
+    let mut values: Vec<u8> = Vec::new();
+    let mut tensor = |name: &str, shape: &[usize]| {
+        let start = values.len();
+        let count: usize = shape.iter().product();
+        values.extend((0..count).flat_map(|i| ((i % 13) as f32 / 13.0 - 0.4).to_le_bytes()));
+        let entry =
+            serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, values.len()]});
+        header.insert(name.to_owned(), entry);
+    };
+    let size = |name: &str| config[name].as_u64().unwrap_or(0) as usize;
+    tensor("embeddings.word_embeddings.weight", &[size("vocab_size").clamp(5, 1 << 16), 8]);
+    tensor("embeddings.position_embeddings.weight", &[size("max_position_embeddings"), 8]);
+    tensor("embeddings.token_type_embeddings.weight", &[2, 8]);
+    let layer = "encoder.layer.0";
+    let norms = ["embeddings", &format!("{layer}.attention.output"), &format!("{layer}.output")];
+    for name in norms {
+        tensor(&format!("{name}.LayerNorm.weight"), &[8]);
+        tensor(&format!("{name}.LayerNorm.bias"), &[8]);
+    }
+    let linear = [
+        ("attention.self.query", 8, 8),
+        ("attention.self.key", 8, 8),
+        ("attention.self.value", 8, 8),
+        ("attention.output.dense", 8, 8),
+        ("intermediate.dense", 12, 8),
+        ("output.dense", 8, 12),
+    ];
+    for (name, rows, columns) in linear {
+        tensor(&format!("{layer}.{name}.weight"), &[rows, columns]);
+        tensor(&format!("{layer}.{name}.bias"), &[rows]);
+    }
+    write_weights(directory.path(), &serde_json::Value::Object(header).to_string(), &values);
+    directory
+}
+
+pub(crate) fn write_weights(directory: &Path, header: &str, values: &[u8]) {
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(values);
+    fs::write(directory.join("model.safetensors"), file).unwrap();
 }

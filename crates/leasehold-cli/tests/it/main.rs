@@ -1,0 +1,6 @@
+//! Tests of the command through the real program.
+
+mod embed;
+mod mistakes;
+mod signals;
+mod support;

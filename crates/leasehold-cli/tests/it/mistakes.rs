@@ -1,0 +1,107 @@
+//! What goes wrong gives a clear error and never a file that looks whole.
+
+use std::fs;
+
+use crate::support::Place;
+
+#[test]
+fn a_missing_file_is_named() {
+    let place = Place::new();
+    let run = place.run(&["embed", "missing.txt", "-o", "out.npy"]);
+    run.fails(1, "leasehold: cannot open missing.txt: No such file or directory");
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn a_directory_is_no_input() {
+    let place = Place::new();
+    place.run(&["embed", "."]).fails(1, ". is a directory; name the files in it");
+}
+
+#[test]
+fn a_byte_that_is_not_utf_8_is_located_and_leaves_no_output() {
+    let place = Place::new();
+    place.file("a.txt", b"good\nbad \xFF\n");
+    place.file("out.jsonl", "before");
+    let run = place.run(&["embed", "a.txt", "-o", "out.jsonl"]);
+    run.fails(1, "a.txt:2: the byte at offset 9 is not UTF-8");
+    assert_eq!(place.names(), ["a.txt", "out.jsonl"]);
+    assert_eq!(fs::read(place.path().join("out.jsonl")).unwrap(), b"before");
+}
+
+#[test]
+fn a_missing_or_broken_model_is_named() {
+    let place = Place::new();
+    place.file("a.txt", "one\n");
+    place.run(&["embed", "a.txt", "--model", "nowhere"]).fails(1, "nowhere/config.json is missing");
+    fs::create_dir(place.path().join("model")).unwrap();
+    place.file("model/config.json", "{\"model_type\": \"bert\"");
+    let run = place.run(&["embed", "a.txt", "--model", "model", "-o", "out.npy"]);
+    run.fails(1, "cannot use the model in model: model/config.json is broken");
+    assert_eq!(place.names(), ["a.txt", "model"]);
+}
+
+#[test]
+fn a_model_that_cannot_be_fetched_is_explained() {
+    let place = Place::new();
+    place.file("a.txt", "one\n");
+    let mut command = place.command(&["embed", "a.txt"]);
+    command.env("LEASEHOLD_CACHE", place.path().join("cache"));
+    command.env("HF_ENDPOINT", "http://127.0.0.1:9").env("PATH", place.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["cannot fetch the model all-MiniLM-L6-v2", "from the hub: ", "cannot run python3"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(fs::read_dir(place.path().join("cache")).unwrap().count(), 1, "only the lock is left");
+}
+
+#[test]
+fn wrong_arguments_exit_with_two() {
+    let place = Place::new();
+    place.file("a.txt", "one\n");
+    place.run(&["embed"]).fails(2, "INPUT");
+    place.run(&["embed", "a.txt", "-o", "out.csv"]).fails(2, "it must be .jsonl or .npy");
+    place.run(&["embed", "a.txt", "--by", "page"]).fails(2, "line, paragraph");
+    place.run(&["embed", "a.txt", "--field", "f", "--by", "line"]).fails(2, "cannot be used with");
+    place.run(&["embed", "a.txt", "--threads", "0"]).fails(2, "--threads");
+}
+
+#[test]
+fn an_output_directory_that_is_not_there_is_named() {
+    let place = Place::new();
+    place.file("a.txt", "one\n");
+    place.run(&["embed", "a.txt", "-o", "no/out.npy"]).fails(1, "cannot create no/out.npy");
+    fs::create_dir(place.path().join("dir.npy")).unwrap();
+    place.run(&["embed", "a.txt", "-o", "dir.npy"]).fails(1, "cannot create dir.npy: is a directory");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let place = Place::new();
+    place.file("a.txt", "one\n");
+    let mut command = place.command(&["embed", "a.txt"]);
+    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("cannot write standard output: No space left on device"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_grows_too_large_is_removed() {
+    let place = Place::new();
+    place.file("a.txt", "one\ntwo\nthree\n");
+    // A limit of one block, whose signal is ignored so that the write fails as on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" embed a.txt -o out.npy";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_leasehold")]).current_dir(place.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write out.npy"), "{said}");
+    assert_eq!(place.names(), ["a.txt"]);
+}

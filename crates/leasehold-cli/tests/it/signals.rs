@@ -1,0 +1,57 @@
+//! Ctrl-C and closed pipes.
+
+#![cfg(unix)]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Stdio},
+};
+
+use crate::support::Place;
+
+fn signal(name: &str, child: &Child) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Starts a run that waits for more input after its first line.
+fn waiting(place: &Place, arguments: &[&str]) -> Child {
+    let mut command = place.command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"x\n").unwrap();
+    child
+}
+
+#[test]
+fn ctrl_c_removes_the_temporary_file_and_exits_with_130() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let place = Place::new();
+        let mut child = waiting(&place, &["embed", "-", "-o", "out.jsonl"]);
+        while !place.names().iter().any(|name| name.ends_with(".part")) {
+            std::thread::yield_now();
+        }
+        // Kept open, so that it is the signal that ends the run.
+        let stdin = child.stdin.take();
+        signal(name, &child);
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        assert!(place.names().is_empty(), "{:?}", place.names());
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_the_run_quietly() {
+    let place = Place::new();
+    place.file("a.txt", "x\n".repeat(2000));
+    let mut command = place.command(&["embed", "a.txt", "--threads", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("{\"text\":\"x\""), "{line}");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}

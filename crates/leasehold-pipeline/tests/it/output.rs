@@ -1,0 +1,100 @@
+//! Files that appear only when they are whole.
+
+use std::{fs, io::Write, path::Path, sync::Arc};
+
+use leasehold::MemoryOwner;
+use leasehold_pipeline::{Document, JsonlSink, NpySink, OutputFile, Place, Sink, Text};
+use tempfile::TempDir;
+
+fn names(directory: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(directory.path()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn document(text: &str) -> Document {
+    let path: Arc<Path> = Path::new("dir/a \"b\".txt").into();
+    let text = Text::new(MemoryOwner::from(text.to_owned()).into_shared()).unwrap();
+    Document { text, place: Place { path, line: 7 }, consumed: 0 }
+}
+
+#[test]
+fn a_file_has_its_name_only_after_the_commit() {
+    let directory = TempDir::new().unwrap();
+    let target = directory.path().join("out.jsonl");
+    fs::write(&target, "before").unwrap();
+    let mut file = OutputFile::create(&target).unwrap();
+    file.write_all(b"after").unwrap();
+    file.flush().unwrap();
+    assert_eq!(fs::read(&target).unwrap(), b"before");
+    assert_eq!(names(&directory).len(), 2);
+    file.commit().unwrap();
+    assert_eq!(fs::read(&target).unwrap(), b"after");
+    assert_eq!(names(&directory), ["out.jsonl"]);
+}
+
+#[test]
+fn a_file_that_was_given_up_leaves_the_target_alone() {
+    let directory = TempDir::new().unwrap();
+    let target = directory.path().join("out.npy");
+    let mut file = OutputFile::create(&target).unwrap();
+    file.write_all(b"half").unwrap();
+    drop(file);
+    assert!(names(&directory).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn writing_through_a_link_replaces_what_it_points_to() {
+    let directory = TempDir::new().unwrap();
+    let (target, link) = (directory.path().join("real.jsonl"), directory.path().join("link.jsonl"));
+    fs::write(&target, "before").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let mut file = OutputFile::create(&link).unwrap();
+    file.write_all(b"after").unwrap();
+    file.commit().unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(fs::read(&target).unwrap(), b"after");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_is_an_error() {
+    let file = OutputFile::create(Path::new("/dev/full")).unwrap();
+    let mut sink = JsonlSink::new(file, "/dev/full");
+    let error = sink.write(&[document("x")], &[1.0]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot write /dev/full");
+}
+
+#[test]
+fn a_json_line_has_text_place_and_embedding() {
+    let mut sink = JsonlSink::new(Vec::new(), "memory");
+    sink.write(&[document("a \"quoted\"\nline"), document("猫")], &[0.5, -1.0, 0.25, 1e-9]).unwrap();
+    sink.finish().unwrap();
+    let text = String::from_utf8(sink.into_inner()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["text"], "a \"quoted\"\nline");
+    assert_eq!(lines[0]["source"]["path"], "dir/a \"b\".txt");
+    assert_eq!(lines[0]["source"]["line"], 7);
+    assert_eq!(lines[0]["embedding"][1], -1.0);
+    assert_eq!(lines[1]["text"], "猫");
+}
+
+#[test]
+fn an_npy_file_states_its_shape_at_the_end() {
+    let directory = TempDir::new().unwrap();
+    let target = directory.path().join("out.npy");
+    let mut sink = NpySink::new(OutputFile::create(&target).unwrap(), 2, "out.npy").unwrap();
+    sink.write(&[document("a"), document("b")], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    sink.write(&[document("c")], &[5.0, 6.0]).unwrap();
+    sink.finish().unwrap();
+    sink.into_inner().commit().unwrap();
+    let bytes = fs::read(&target).unwrap();
+    assert_eq!(bytes.len(), 128 + 6 * 4);
+    assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
+    let header = std::str::from_utf8(&bytes[10..128]).unwrap();
+    assert!(header.starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }"), "{header}");
+    assert!(header.ends_with('\n'));
+    assert_eq!(&bytes[128..132], 1f32.to_le_bytes());
+}

@@ -1,0 +1,142 @@
+//! What documents come out of which bytes.
+
+use std::{fs, path::PathBuf};
+
+use leasehold::MemoryPool;
+use leasehold_pipeline::{Document, Format, Input, Source, SourceError, Split};
+use tempfile::TempDir;
+
+fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = directory.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn read(path: PathBuf, format: Format) -> Result<Vec<Document>, SourceError> {
+    Source::open(vec![(Input::from(path), format)], MemoryPool::shared())?.collect()
+}
+
+fn texts(documents: &[Document]) -> Vec<(u64, &str)> {
+    documents.iter().map(|document| (document.place.line, document.text().unwrap())).collect()
+}
+
+fn json(field: &str) -> Format {
+    Format::JsonLines { field: field.into() }
+}
+
+#[test]
+fn blank_lines_are_skipped_and_counted() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.txt", b"one\r\n\n  \t\ntwo\nthree");
+    let source = vec![(Input::File(path), Format::Text(Split::Line))];
+    let mut source = Source::open(source, MemoryPool::shared()).unwrap();
+    let documents: Vec<_> = source.by_ref().map(Result::unwrap).collect();
+    assert_eq!(texts(&documents), [(1, "one"), (4, "two"), (5, "three")]);
+    assert_eq!(source.skipped().load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(Some(documents[2].consumed), source.total_bytes());
+}
+
+#[test]
+fn a_paragraph_is_named_by_its_first_line() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.txt", b"\n\none\ntwo\n\n\n\nthree\n");
+    let documents = read(path, Format::Text(Split::Paragraph)).unwrap();
+    assert_eq!(texts(&documents), [(3, "one\ntwo"), (8, "three")]);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_text() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.txt", b"\xEF\xBB\xBFone\ntwo\n");
+    assert_eq!(texts(&read(path, Format::Text(Split::Line)).unwrap()), [(1, "one"), (2, "two")]);
+}
+
+#[test]
+fn an_empty_file_has_no_documents() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.txt", b"");
+    assert!(read(path, Format::Text(Split::Line)).unwrap().is_empty());
+}
+
+#[test]
+fn a_wrong_byte_is_named_by_line_and_offset() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.txt", b"good\n\nbad \xFF byte\n");
+    let error = read(path.clone(), Format::Text(Split::Line)).unwrap_err();
+    assert!(
+        matches!(&error, SourceError::NotUtf8 { path: named, line: 3, offset: 10 } if *named == path),
+        "{error}"
+    );
+}
+
+#[test]
+fn nothing_comes_after_an_error() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.txt", b"\xFF\ngood\n");
+    let inputs = vec![(Input::File(path), Format::Text(Split::Line))];
+    let mut source = Source::open(inputs, MemoryPool::shared()).unwrap();
+    assert!(source.next().unwrap().is_err());
+    assert!(source.next().is_none());
+}
+
+#[test]
+fn a_json_string_without_escapes_is_not_copied() {
+    let directory = TempDir::new().unwrap();
+    let path = file(
+        &directory,
+        "a.jsonl",
+        b"{\"id\": 1, \"text\": \"plain\", \"more\": [{\"text\": \"other\"}]}\n\n{\"text\": \"two\\nlines \\u732b\"}\n",
+    );
+    let documents = read(path, json("text")).unwrap();
+    assert_eq!(texts(&documents), [(1, "plain"), (3, "two\nlines 猫")]);
+}
+
+#[test]
+fn null_and_empty_fields_are_skipped() {
+    let directory = TempDir::new().unwrap();
+    let path = file(&directory, "a.jsonl", b"{\"t\": null}\n{\"t\": \" \"}\n{\"t\": \"x\"}\n");
+    assert_eq!(texts(&read(path, json("t")).unwrap()), [(3, "x")]);
+}
+
+#[test]
+fn what_is_wrong_with_a_json_line_is_said() {
+    let directory = TempDir::new().unwrap();
+    let cases: [(&[u8], &str); 5] = [
+        (b"{\"text\": \"a\"}\n{\"txt\": \"b\"}\n", "a.jsonl:2: the object has no field \"text\""),
+        (b"{\"text\": 7}\n", "a.jsonl:1: invalid type: integer `7`, expected a string in the field \"text\""),
+        (b"{\"text\": \"a\"\n", "a.jsonl:1: EOF while parsing"),
+        (b"[\"text\"]\n", "a.jsonl:1: invalid type: sequence, expected a JSON object"),
+        (b"{\"text\": \"a\"} trailing\n", "a.jsonl:1: trailing characters"),
+    ];
+    for (bytes, expected) in cases {
+        let path = file(&directory, "a.jsonl", bytes);
+        let error = read(path, json("text")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn every_input_is_looked_at_before_the_first_is_read() {
+    let directory = TempDir::new().unwrap();
+    let good = Input::File(file(&directory, "a.txt", b"text"));
+    let missing = Input::File(directory.path().join("missing.txt"));
+    let whole = Input::File(directory.path().to_owned());
+    let format = Format::Text(Split::Line);
+    let open = |inputs: Vec<Input>| {
+        let inputs = inputs.into_iter().map(|input| (input, format.clone())).collect();
+        Source::open(inputs, MemoryPool::shared()).unwrap_err()
+    };
+    let error = open(vec![good.clone(), missing]);
+    assert!(matches!(error, SourceError::Open { .. }), "{error}");
+    let error = open(vec![good, whole]);
+    assert!(matches!(error, SourceError::Directory { .. }), "{error}");
+    let error = open(vec![Input::Standard, Input::Standard]);
+    assert!(matches!(error, SourceError::StandardInputTwice { times: 2 }), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_the_kernel_makes_up_are_read_as_streams() {
+    let documents = read(PathBuf::from("/proc/self/status"), Format::Text(Split::Line)).unwrap();
+    assert!(documents[0].text().unwrap().starts_with("Name:"));
+}
