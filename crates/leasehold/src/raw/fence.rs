@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sync::fence;
+
 /// How many heavy barriers this process has executed.
 static HEAVY_BARRIERS: AtomicU64 = AtomicU64::new(0);
 
@@ -16,10 +18,18 @@ pub(crate) fn heavy_barriers() -> u64 {
     HEAVY_BARRIERS.load(Ordering::Relaxed)
 }
 
-/// The reader's half.
+/// The reader's half, for a reader that knows the mode to be asymmetric.
 #[inline(always)]
 pub(super) fn light() {
-    imp::light();
+    #[cfg(not(leasehold_loom))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(leasehold_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// The reader's half in either mode.
+pub(super) fn light_or_full() {
+    if is_asymmetric() { light() } else { fence(Ordering::SeqCst) }
 }
 
 /// The revoker's half, for a caller that has run a full fence of its own: when it returns, everything any thread did
@@ -46,20 +56,14 @@ pub(crate) fn is_asymmetric() -> bool {
 #[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
 use super::membarrier as imp;
 
-/// Everywhere else, in models and under miri, readers run a full fence, and the one that the revoker has run is enough.
+/// Everywhere else and under miri readers run a full fence, and the one that the revoker has run is enough. In models
+/// the light fence is a full one, so that they take the path that ships.
 #[cfg(not(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri)))))]
 mod imp {
-    use crate::sync::{Ordering, fence};
-
     pub(super) fn decide() {}
 
     pub(super) fn is_asymmetric() -> bool {
-        false
-    }
-
-    #[inline(always)]
-    pub(super) fn light() {
-        fence(Ordering::SeqCst);
+        cfg!(leasehold_loom)
     }
 
     pub(super) fn heavy() {}

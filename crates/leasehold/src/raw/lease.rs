@@ -44,7 +44,7 @@ pub(super) unsafe fn publish(block: &'static Block, kind: Kind, site: Site) -> (
     // An exclusive handle is most often used where it was made: this thread is its toucher from the start, which
     // saves the claim. A read-only one is made to be sent away: the first thread to enter claims it.
     let toucher = match kind {
-        Kind::Exclusive => record::current_or_null(),
+        Kind::Exclusive => record::own_or_null(),
         Kind::ReadOnly => std::ptr::null_mut(),
     };
     // Relaxed, both: published by the store to `word`. The one part of a read-only lease never comes back.
@@ -218,7 +218,8 @@ pub(super) fn poll_reclaimed(block: &Block, word: Word, waker: &Waker) -> bool {
 /// How many spans of `block` this thread holds. Of spans that the block's counter holds it is not known whose they are;
 /// they are taken for this thread's, as far as it has such spans at all.
 pub(super) fn spans_of_this_thread(block: &Block, word: Word) -> usize {
-    record::current().count(block, word) + counted(block).spans.min(record::counted_spans())
+    record::own().map_or(0, |record| record.count(block, word))
+        + counted(block).spans.min(record::counted_spans())
 }
 
 /// From here on nobody enters. True when it is certain without a heavy barrier that nobody is inside; the
@@ -259,6 +260,6 @@ fn spans_known(block: &Block, word: Word) -> Option<usize> {
     if toucher.is_null() {
         return Some(0);
     }
-    let record = record::current();
+    let record = record::own()?;
     (toucher == record.as_ptr()).then(|| record.count(block, word))
 }

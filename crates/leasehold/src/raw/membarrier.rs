@@ -4,7 +4,7 @@
 //! `checks/litmus` does, with a control that must fail.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
 static DECIDED: Once = Once::new();
@@ -23,15 +23,6 @@ pub(super) fn decide() {
 pub(super) fn is_asymmetric() -> bool {
     // Relaxed: written once, before any record exists; see `decide`.
     ASYMMETRIC.load(Ordering::Relaxed)
-}
-
-#[inline(always)]
-pub(super) fn light() {
-    if is_asymmetric() {
-        compiler_fence(Ordering::SeqCst);
-    } else {
-        fence(Ordering::SeqCst);
-    }
 }
 
 pub(super) fn heavy() {

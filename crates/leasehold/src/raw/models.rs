@@ -319,7 +319,23 @@ fn a_span_and_a_pin_leave_together() {
 }
 
 #[test]
-fn more_spans_than_slots_are_counted() {
+fn a_span_of_an_ending_thread_is_counted() {
+    model(|| {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &EAGER);
+        let reader = thread::spawn(move || {
+            record::detach();
+            read(&view);
+        });
+        let ended = end(lease);
+        reader.join().unwrap();
+        let owned = ended.or_else(handle::Draining::try_take).ok().expect("drained");
+        owned.as_slice()[0].write(2);
+    });
+}
+
+#[test]
+fn more_spans_than_slots_continue_in_another_record() {
     model(|| {
         let memory = Memory::new();
         let (lease, view) = lease_view(memory, &EAGER);

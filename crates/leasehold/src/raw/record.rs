@@ -7,13 +7,12 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::block::{Block, SEVERAL};
-#[cfg(not(leasehold_loom))]
 use super::fence;
 use super::word::Word;
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, thread_local};
 
-/// Spans a thread can hold at once before further ones go through the block's counter.
-pub(crate) const SLOTS: usize = if cfg!(leasehold_loom) { 2 } else { 8 };
+/// Slots in a record. A thread that holds more spans gets a further record.
+const SLOTS: usize = if cfg!(leasehold_loom) { 1 } else { 8 };
 
 #[repr(C, align(128))]
 pub(crate) struct Record {
@@ -21,9 +20,12 @@ pub(crate) struct Record {
     /// Counts the full fences this thread ran in [`super::reserve`] when it touched a block for the first
     /// time. Whoever sees it move knows that such a fence has begun since; see [`super::limbo`].
     touches: AtomicU64,
+    /// The record that continues this one, once the thread has held more spans than it has slots. It stays there when the
+    /// record is handed on.
+    more: AtomicPtr<Record>,
     /// The next record of the registry, written once before the record is published.
     next: AtomicPtr<Record>,
-    /// [`FREE`], [`TAKEN`] or [`LEFT`].
+    /// [`FREE`], [`TAKEN`] or [`LEFT`]; that of a continuation stays [`TAKEN`].
     state: AtomicUsize,
 }
 
@@ -41,11 +43,19 @@ pub(super) struct Slot {
     /// The lease in which it does. A span that was forgotten leaves its slot occupied for ever, but only for the lease
     /// it belonged to: when that came back regardless, the block's next leases are not held up.
     word: AtomicU64,
+    /// Whether a light fence is enough to leave it. False where fences are real, and for what is no slot at all.
+    light: bool,
 }
 
 impl Slot {
     fn new() -> Slot {
-        Slot { block: AtomicPtr::new(ptr::null_mut()), word: AtomicU64::new(0) }
+        let light = fence::is_asymmetric();
+        Slot { block: AtomicPtr::new(ptr::null_mut()), word: AtomicU64::new(0), light }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_light(&self) -> bool {
+        self.light
     }
 
     #[inline(always)]
@@ -83,6 +93,7 @@ impl Record {
         Record {
             slots: std::array::from_fn(|_| Slot::new()),
             touches: AtomicU64::new(0),
+            more: AtomicPtr::new(ptr::null_mut()),
             next: AtomicPtr::new(ptr::null_mut()),
             state: AtomicUsize::new(TAKEN),
         }
@@ -107,12 +118,42 @@ impl Record {
         &self.slots[0]
     }
 
-    pub(super) fn free_slot(&self) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.is_free())
+    /// A free slot of this thread's record or of one that continues it.
+    pub(super) fn free_slot(&'static self) -> &'static Slot {
+        let mut record = self;
+        loop {
+            if let Some(slot) = record.slots.iter().find(|slot| slot.is_free()) {
+                return slot;
+            }
+            record = record.continuation().unwrap_or_else(|| record.continue_on(publish()));
+        }
     }
 
-    /// How many spans of `block` in the lease `word` this record holds.
+    fn continuation(&self) -> Option<&'static Record> {
+        // Acquire: pairs with the Release in `continue_on`: whoever counts our spans sees those in the continuation.
+        // SAFETY: it is null or a leaked record (R1).
+        unsafe { self.more.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Appends a record, unless a signal handler did so meanwhile. That one is then used, and `more` never.
+    #[cold]
+    fn continue_on(&self, more: &'static Record) -> &'static Record {
+        // Release: pairs with the Acquire in `continuation`.
+        let _ =
+            self.more.compare_exchange(ptr::null_mut(), more.as_ptr(), Ordering::Release, Ordering::Relaxed);
+        self.continuation().unwrap_or(more)
+    }
+
+    fn with_continuations(&self) -> impl Iterator<Item = &Record> {
+        std::iter::successors(Some(self), |record| record.continuation())
+    }
+
+    /// How many spans of `block` in the lease `word` this record and those that continue it hold.
     pub(super) fn count(&self, block: &Block, word: Word) -> usize {
+        self.with_continuations().map(|record| record.count_here(block, word)).sum()
+    }
+
+    fn count_here(&self, block: &Block, word: Word) -> usize {
         self.slots.iter().filter(|slot| slot.holds(block, word)).count()
     }
 
@@ -138,7 +179,8 @@ impl Record {
     /// How many slots are occupied, by whatever block.
     fn occupied(&self) -> usize {
         // Acquire: pairs with the Release in `Slot::clear`, for a caller that takes the record over.
-        self.slots.iter().filter(|slot| !slot.block.load(Ordering::Acquire).is_null()).count()
+        let slots = self.with_continuations().flat_map(|record| &record.slots);
+        slots.filter(|slot| !slot.block.load(Ordering::Acquire).is_null()).count()
     }
 
     /// Makes the record this thread's, if it is nobody's.
@@ -166,7 +208,6 @@ static REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 #[cfg(leasehold_loom)]
 loom::lazy_static! {
     static ref REGISTRY: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
-    static ref COUNTED: &'static Slot = Box::leak(Box::new(Slot::new()));
 }
 
 /// Every record that was ever made, newest first.
@@ -184,7 +225,7 @@ fn registry() -> impl Iterator<Item = &'static Record> {
 
 /// How many spans of `block` in the lease `word` all threads hold in their slots.
 pub(super) fn count_everywhere(block: &Block, word: Word) -> usize {
-    registry().map(|record| record.count(block, word)).sum()
+    registry().map(|record| record.count_here(block, word)).sum()
 }
 
 /// The block in every occupied slot of every thread, into `seen`; false when there are more than fit.
@@ -222,15 +263,6 @@ fn publish() -> &'static Record {
     record
 }
 
-/// Notes that this thread began, or ended, a span that a block's counter holds.
-pub(super) fn note_counted_span(begun: bool) {
-    COUNTED_SPANS.with(|spans| spans.set(if begun { spans.get() + 1 } else { spans.get() - 1 }));
-}
-
-pub(super) fn counted_spans() -> usize {
-    COUNTED_SPANS.with(Cell::get)
-}
-
 /// Spans of threads that have ended. They were forgotten, or are about to be dropped by a destructor.
 pub(crate) fn leaked_spans() -> usize {
     let left = |record: &&Record| record.state.load(Ordering::Relaxed) == LEFT;
@@ -241,64 +273,112 @@ pub(crate) fn records() -> usize {
     registry().count()
 }
 
-/// What a thread without a record points to: no slot of it is ever free, so the fast path of a span
-/// falls through to the slow one, which registers the thread.
+/// What a thread without a fast lane points to: no slot of it is ever free, so the fast path of a span falls through to
+/// the slow one. Also stands for the slot of a span that its block's counter holds.
 #[cfg(not(leasehold_loom))]
-static UNREGISTERED: Record = Record {
-    slots: [const { Slot { block: AtomicPtr::new(ptr::without_provenance_mut(1)), word: AtomicU64::new(0) } };
-        SLOTS],
+static STAND_IN: Record = Record {
+    slots: [const {
+        Slot { block: AtomicPtr::new(ptr::without_provenance_mut(1)), word: AtomicU64::new(0), light: false }
+    }; SLOTS],
     touches: AtomicU64::new(0),
+    more: AtomicPtr::new(ptr::null_mut()),
     next: AtomicPtr::new(ptr::null_mut()),
     state: AtomicUsize::new(TAKEN),
 };
 
+#[cfg(leasehold_loom)]
+loom::lazy_static! {
+    static ref STAND_IN: Record = Record { slots: [Slot { light: false, ..Slot::new() }], ..Record::new() };
+}
+
 #[cfg(not(leasehold_loom))]
 thread_local! {
-    /// Without a destructor, so that it can be read in destructors of other thread-locals.
-    static CURRENT: Cell<&'static Record> = const { Cell::new(&UNREGISTERED) };
-    static AT_EXIT: AtExit = const { AtExit };
+    // Without destructors, so that they can be read in destructors of other thread-locals.
+
+    /// This thread's record if it has one and fences are asymmetric, else the stand-in.
+    static FAST_LANE: Cell<&'static Record> = const { Cell::new(&STAND_IN) };
+    static OWN: Cell<Option<&'static Record>> = const { Cell::new(None) };
     /// Spans of this thread that the counters of their blocks hold.
     static COUNTED_SPANS: Cell<usize> = const { Cell::new(0) };
+
+    static AT_EXIT: AtExit = const { AtExit };
+}
+
+#[cfg(leasehold_loom)]
+thread_local! {
+    static FAST_LANE: Cell<Option<&'static Record>> = Cell::new(None);
+    static OWN: Cell<Option<&'static Record>> = Cell::new(None);
+    static COUNTED_SPANS: Cell<usize> = Cell::new(0);
+    static ENDING: Cell<bool> = Cell::new(false);
 }
 
 /// What stands in for a slot where a block's counter holds the reservation.
-#[cfg(not(leasehold_loom))]
-#[inline(always)]
 pub(super) fn counted_slot() -> &'static Slot {
-    UNREGISTERED.first_slot()
+    STAND_IN.first_slot()
 }
 
-/// The record of this thread; a stand-in without free slots when it has none.
-#[cfg(not(leasehold_loom))]
+/// The record whose first slot the fast path of a span may use.
 #[inline(always)]
-pub(super) fn current() -> &'static Record {
-    CURRENT.get()
+pub(super) fn fast_lane() -> &'static Record {
+    #[cfg(not(leasehold_loom))]
+    return FAST_LANE.get();
+    #[cfg(leasehold_loom)]
+    FAST_LANE.with(Cell::get).unwrap_or_else(|| &*STAND_IN)
 }
 
-/// The record of this thread if it has or can get one.
-#[cfg(not(leasehold_loom))]
+/// The record of this thread, if it has one.
 #[inline(always)]
-pub(super) fn current_or_null() -> *mut Record {
-    let record = CURRENT.get();
-    if ptr::eq(record, &UNREGISTERED) {
-        return attach().map_or(ptr::null_mut(), Record::as_ptr);
-    }
-    record.as_ptr()
+pub(super) fn own() -> Option<&'static Record> {
+    OWN.with(Cell::get)
+}
+
+/// The record of this thread; null while it is ending.
+#[inline(always)]
+pub(super) fn own_or_null() -> *mut Record {
+    own().or_else(attach).map_or(ptr::null_mut(), Record::as_ptr)
 }
 
 /// Registers this thread if need be. `None` while the thread is ending.
-#[cfg(not(leasehold_loom))]
 #[cold]
 pub(super) fn attach() -> Option<&'static Record> {
-    let record = CURRENT.get();
-    if !ptr::eq(record, &UNREGISTERED) {
+    if let Some(record) = own() {
         return Some(record);
     }
     fence::decide();
-    AT_EXIT.try_with(|_| ()).ok()?;
+    if is_ending() {
+        return None;
+    }
     let record = claim();
-    CURRENT.set(record);
+    OWN.with(|own| own.set(Some(record)));
+    if fence::is_asymmetric() {
+        set_fast_lane(record);
+    }
     Some(record)
+}
+
+/// Notes that this thread began, or ended, a span that a block's counter holds.
+pub(super) fn note_counted_span(begun: bool) {
+    COUNTED_SPANS.with(|spans| spans.set(if begun { spans.get() + 1 } else { spans.get() - 1 }));
+}
+
+pub(super) fn counted_spans() -> usize {
+    COUNTED_SPANS.with(Cell::get)
+}
+
+#[cfg(not(leasehold_loom))]
+fn set_fast_lane(record: &'static Record) {
+    FAST_LANE.set(record);
+}
+
+#[cfg(leasehold_loom)]
+fn set_fast_lane(record: &'static Record) {
+    FAST_LANE.with(|lane| lane.set(Some(record)));
+}
+
+/// Whether the destructors of this thread's locals are running. Otherwise makes sure that ours will.
+#[cfg(not(leasehold_loom))]
+fn is_ending() -> bool {
+    AT_EXIT.try_with(|_| ()).is_err()
 }
 
 /// Gives the record back at thread exit.
@@ -308,55 +388,24 @@ struct AtExit;
 #[cfg(not(leasehold_loom))]
 impl Drop for AtExit {
     fn drop(&mut self) {
-        detach();
-    }
-}
-
-#[cfg(not(leasehold_loom))]
-fn detach() {
-    let record = CURRENT.replace(&UNREGISTERED);
-    if !ptr::eq(record, &UNREGISTERED) {
-        record.give_back();
-    }
-}
-
-#[cfg(leasehold_loom)]
-thread_local! {
-    static CURRENT: Cell<Option<&'static Record>> = Cell::new(None);
-    static COUNTED_SPANS: Cell<usize> = Cell::new(0);
-}
-
-#[cfg(leasehold_loom)]
-pub(super) fn current() -> &'static Record {
-    CURRENT.with(|current| match current.get() {
-        Some(record) => record,
-        None => {
-            let record = claim();
-            current.set(Some(record));
-            record
+        FAST_LANE.set(&STAND_IN);
+        if let Some(record) = OWN.take() {
+            record.give_back();
         }
-    })
+    }
 }
 
 #[cfg(leasehold_loom)]
-pub(super) fn counted_slot() -> &'static Slot {
-    *COUNTED
-}
-
-#[cfg(leasehold_loom)]
-pub(super) fn current_or_null() -> *mut Record {
-    current().as_ptr()
-}
-
-#[cfg(leasehold_loom)]
-pub(super) fn attach() -> Option<&'static Record> {
-    Some(current())
+fn is_ending() -> bool {
+    ENDING.with(Cell::get)
 }
 
 /// Models end their threads by hand: loom destroys thread-locals in an order of its own.
 #[cfg(leasehold_loom)]
 pub(crate) fn detach() {
-    if let Some(record) = CURRENT.with(Cell::take) {
+    ENDING.with(|ending| ending.set(true));
+    FAST_LANE.with(|lane| lane.set(None));
+    if let Some(record) = OWN.with(Cell::take) {
         record.give_back();
     }
 }

@@ -13,11 +13,12 @@
 //! Either the reader sees the revocation or the revoker sees the reader; on the way out, either the revoker
 //! sees the slot empty or the reader sees that it has to report its departure.
 
+use std::hint::cold_path;
 use std::marker::PhantomData;
 use std::ptr;
 
 use super::block::{Block, SEVERAL};
-use super::fence::light;
+use super::fence::{light, light_or_full};
 use super::record::{self, Record, Slot};
 use super::source::release;
 use super::word::{State, Word};
@@ -53,61 +54,83 @@ pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Re
 
 #[inline(always)]
 fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
-    let record = record::current();
-    // Relaxed, both: the word is a hint that spares stale handles the rest. The toucher is our own claim, or one that
-    // made it `SEVERAL`, and either came with a full fence; see `touch`.
-    let now = block.word.load(Ordering::Relaxed);
-    let toucher = block.toucher.load(Ordering::Relaxed);
-    if now != word.bits() && now != word.in_state(State::Closing).bits() {
-        return if cfg!(leasehold_bug = "generation") { enter_slow(block, word) } else { None };
+    let record = record::fast_lane();
+    // Relaxed: a hint, which spares stale handles the rest.
+    if block.word.load(Ordering::Relaxed) != word.bits() {
+        cold_path();
+        return refuse(block, word);
     }
+    // Relaxed: the toucher is our own claim, or one that made it `SEVERAL`, and either came with a full fence; see
+    // `touch`.
+    let toucher = block.toucher.load(Ordering::Relaxed);
     if toucher != record.as_ptr() && toucher != SEVERAL {
+        cold_path();
         return enter_slow(block, word);
     }
     let slot = record.first_slot();
     if !slot.is_free() {
-        return enter_nested(record, block, word);
+        cold_path();
+        return enter_nested(block, word);
     }
-    if occupy(slot, block, word) { Some(slot) } else { enter_slow(block, word) }
-}
-
-/// Publishes `block` in a free slot and looks whether the lease still goes on.
-#[inline(always)]
-fn occupy(slot: &'static Slot, block: &'static Block, word: Word) -> bool {
     slot.occupy(block, word);
     light();
+    if !is_current(block, word) {
+        cold_path();
+        return enter_again(slot, block, word);
+    }
+    Some(slot)
+}
+
+/// Whether the lease goes on; asked after the slot has been occupied and a fence run.
+#[inline(always)]
+fn is_current(block: &Block, word: Word) -> bool {
     // Acquire: pairs with the Release in `publish`: the owner's writes come before our reads.
-    let live = block.word.load(Ordering::Acquire) == word.bits() || cfg!(leasehold_bug = "generation");
-    if !live {
-        leave(block, slot);
-    }
-    live
+    block.word.load(Ordering::Acquire) == word.bits() || cfg!(leasehold_bug = "generation")
 }
 
-/// For a thread whose first slot is taken, in a lease that it has touched.
+/// For a handle whose word is not the block's: stale, unless a `try_end` is under way.
+#[inline(always)]
+fn refuse(block: &'static Block, word: Word) -> Option<&'static Slot> {
+    let closing = block.word.load(Ordering::Relaxed) == word.in_state(State::Closing).bits();
+    if closing || cfg!(leasehold_bug = "generation") { enter_slow(block, word) } else { None }
+}
+
+/// For a thread whose first slot is taken, or that has no fast lane, in a lease that it or several have touched.
 #[inline(never)]
-fn enter_nested(record: &'static Record, block: &'static Block, word: Word) -> Option<&'static Slot> {
-    match record.free_slot() {
-        Some(slot) if occupy(slot, block, word) => Some(slot),
-        _ => enter_slow(block, word),
-    }
+fn enter_nested(block: &'static Block, word: Word) -> Option<&'static Slot> {
+    let Some(record) = record::own() else { return enter_slow(block, word) };
+    let slot = record.free_slot();
+    slot.occupy(block, word);
+    light_or_full();
+    if is_current(block, word) { Some(slot) } else { enter_again(slot, block, word) }
 }
 
-/// The slow path: first touch of a lease by this thread, more spans than slots, unregistered threads, ended leases.
+#[cold]
+#[inline(never)]
+fn enter_again(slot: &'static Slot, block: &'static Block, word: Word) -> Option<&'static Slot> {
+    leave(block, slot);
+    enter_slow(block, word)
+}
+
+/// The slow path: first touch of a lease by this thread, threads without a record, ended leases.
 #[cold]
 #[inline(never)]
 fn enter_slow(block: &'static Block, word: Word) -> Option<&'static Slot> {
     while is_live(block, word) {
         let Some(record) = record::attach() else { return enter_counted(block, word) };
         touch(block, record);
-        let Some(slot) = record.free_slot() else { return enter_counted(block, word) };
-        if occupy(slot, block, word) {
+        let slot = record.free_slot();
+        slot.occupy(block, word);
+        light_or_full();
+        if is_current(block, word) {
             return Some(slot);
         }
+        leave(block, slot);
     }
     None
 }
 
+/// For a thread that is ending and has no record any more.
 fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let counted = count_in(block, word, SPAN);
     if counted {
@@ -162,23 +185,34 @@ fn touch(block: &Block, record: &'static Record) {
 impl Drop for Reservation {
     #[inline(always)]
     fn drop(&mut self) {
-        if ptr::eq(self.slot, record::counted_slot()) {
-            return leave_counted(self.block, self.word);
+        if !self.slot.is_light() {
+            cold_path();
+            return leave_slow(self.slot, self.block, self.word);
         }
         self.slot.clear();
         light();
         // Relaxed: `departed` fences before it relies on what it reads.
         if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
+            cold_path();
             departed(self.block);
         }
     }
 }
 
+/// Leaves a slot where fences are real, or a block whose counter holds the span.
 #[cold]
 #[inline(never)]
-fn leave_counted(block: &'static Block, word: Word) {
-    record::note_counted_span(false);
-    count_out(block, word, SPAN);
+fn leave_slow(slot: &'static Slot, block: &'static Block, word: Word) {
+    if ptr::eq(slot, record::counted_slot()) {
+        record::note_counted_span(false);
+        return count_out(block, word, SPAN);
+    }
+    slot.clear();
+    light_or_full();
+    // Relaxed: as in `drop`.
+    if block.word.load(Ordering::Relaxed) != word.bits() {
+        departed(block);
+    }
 }
 
 /// Clears a slot that never led to a reservation. Somebody may have seen it occupied and gone away in the
@@ -187,7 +221,7 @@ fn leave_counted(block: &'static Block, word: Word) {
 #[inline(never)]
 fn leave(block: &'static Block, slot: &'static Slot) {
     slot.clear();
-    light();
+    light_or_full();
     let now = Word::from_bits(block.word.load(Ordering::Relaxed));
     if !now.is(State::Exclusive) && !now.is(State::Published) {
         departed(block);
@@ -281,10 +315,11 @@ fn departed(block: &'static Block) {
 ///
 /// For a caller that has fenced after it saw the lease revoked.
 fn is_sole_toucher(block: &Block, now: Word) -> bool {
-    let record = record::current();
-    block.toucher.load(Ordering::Relaxed) == record.as_ptr()
-        && record.count(block, now.in_state(State::Published)) == 0
-        && counted(block).is_zero()
+    record::own().is_some_and(|record| {
+        block.toucher.load(Ordering::Relaxed) == record.as_ptr()
+            && record.count(block, now.in_state(State::Published)) == 0
+            && counted(block).is_zero()
+    })
 }
 
 /// Ends a drained lease if nobody is inside any more. True when this call did it.
