@@ -1,0 +1,1 @@
+//! A package for tests that count allocations; see `tests`.

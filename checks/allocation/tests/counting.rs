@@ -1,0 +1,305 @@
+//! An allocator that counts, and what is expected of the library under it: the operations of the steady state allocate
+//! nothing, and what is given up is given back.
+//!
+//! One test, since the counts are the process's: its parts run one after the other.
+#![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread;
+
+use leasehold::{Lessor, MemoryOwner, MemoryPool, SharedOwner, counters, reclaim_now};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES_LIVE: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        BYTES_LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        BYTES_LIVE.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's promises.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn the_steady_state_allocates_nothing_and_what_is_given_up_is_given_back() {
+    every_operation_of_the_steady_state_allocates_nothing();
+    a_lease_over_a_fresh_vector_costs_the_vector_only();
+    short_threads_that_only_free_leave_nothing_behind();
+    rents_that_outlive_their_pool_free_their_memory();
+    pools_that_come_and_go_leave_nothing_behind();
+    a_dropped_pool_is_forgotten_by_the_threads_that_used_it();
+    revoked_rents_do_not_pile_up();
+}
+
+/// Runs `operation` until the caches are warm, then counts what further runs of it allocate.
+#[track_caller]
+fn allocates_nothing(what: &str, mut operation: impl FnMut()) {
+    for _ in 0..300 {
+        operation();
+    }
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for _ in 0..1000 {
+        operation();
+    }
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    assert_eq!(allocations, 0, "{what}: {allocations} allocations in 1000 rounds");
+}
+
+fn every_operation_of_the_steady_state_allocates_nothing() {
+    let pool = MemoryPool::new();
+    let mut slot = Some(MemoryOwner::from(vec![0u8; 64]));
+
+    allocates_nothing("lease, drop, reclaim", || {
+        let (lessor, memory) = slot.take().unwrap().lease();
+        drop(memory);
+        slot = lessor.try_reclaim().ok();
+    });
+    allocates_nothing("lease, span, span_mut, reclaim", || {
+        let (lessor, mut memory) = slot.take().unwrap().lease();
+        memory.span_mut().unwrap()[0] = 1;
+        black_box(memory.span().unwrap()[0]);
+        slot = lessor.try_reclaim().ok();
+    });
+    allocates_nothing("lease, split, slice, join, reclaim", || {
+        let (lessor, memory) = slot.take().unwrap().lease();
+        let (left, right) = memory.split_at(10).unwrap();
+        let memory = left.join(right).unwrap().slice(1..).unwrap();
+        assert!(memory.split_at(1000).is_err());
+        slot = lessor.try_reclaim().ok();
+    });
+    allocates_nothing("lease, pin, unpin, reclaim", || {
+        let (lessor, memory) = slot.take().unwrap().lease();
+        let memory = memory.pin().unwrap().unpin();
+        drop(memory.pin().unwrap());
+        slot = lessor.try_reclaim().ok();
+    });
+    allocates_nothing("lease_read_only, span, slice, pin, reclaim", || {
+        let (lessor, memory) = slot.take().unwrap().lease_read_only();
+        black_box(memory.slice(1..9).try_slice(1..2).unwrap().span().unwrap()[0]);
+        drop(memory.pin().unwrap());
+        slot = lessor.try_reclaim().ok();
+        assert!(memory.span().is_err() && memory.pin().is_err());
+    });
+    allocates_nothing("many spans at once, beyond the fast ones", || {
+        let (lessor, memory) = slot.take().unwrap().lease_read_only();
+        let spans: [_; 20] = std::array::from_fn(|_| memory.span().unwrap());
+        drop(spans);
+        slot = lessor.try_reclaim().ok();
+    });
+    allocates_nothing("a refused attempt", || {
+        let (lessor, memory) = slot.take().unwrap().lease_read_only();
+        let span = memory.span().unwrap();
+        let lessor = lessor.try_reclaim().unwrap_err().lessor;
+        drop(span);
+        slot = lessor.try_reclaim().ok();
+    });
+    allocates_nothing("revoke, try_take", || {
+        let (lessor, memory) = slot.take().unwrap().lease_read_only();
+        drop(memory.span().unwrap());
+        slot = lessor.revoke().try_take().ok();
+    });
+    allocates_nothing("revoke, drain, try_take", || {
+        let (lessor, memory) = slot.take().unwrap().lease_read_only();
+        let (span, pin) = (memory.span().unwrap(), memory.pin().unwrap());
+        let revocation = lessor.revoke().try_take().unwrap_err();
+        drop((span, pin));
+        slot = revocation.try_take().ok();
+    });
+    allocates_nothing("share, clone, slice, split, drop, own again", || {
+        let shared = slot.take().unwrap().into_shared();
+        let (left, right) = shared.clone().split_at(10);
+        drop((left.slice(1..), left, right));
+        slot = shared.try_into_owner().ok();
+    });
+    allocates_nothing("share, lease, span, reclaim, own again", || {
+        let (lessor, memory) = slot.take().unwrap().into_shared().try_lease_read_only().unwrap();
+        black_box(memory.span().unwrap()[0]);
+        slot = lessor.try_reclaim().unwrap().try_into_owner().ok();
+    });
+    allocates_nothing("rent, drop", || {
+        drop(pool.rent::<u32>(1000));
+        drop(pool.rent::<u8>(3 << 20));
+        drop(MemoryPool::shared().rent::<u64>(10));
+    });
+    allocates_nothing("rent, lease, span, drop of the lessor", || {
+        let (lessor, memory) = pool.rent::<u8>(100).lease_read_only();
+        black_box(memory.span().unwrap()[0]);
+        drop(lessor);
+        let (lessor, memory) = pool.rent::<u8>(100).lease();
+        drop((lessor, memory));
+    });
+    allocates_nothing("rent, lease, drop of the lessor under a span", || {
+        let (lessor, memory) = pool.rent::<u8>(100).lease_read_only();
+        let span = memory.span().unwrap();
+        drop(lessor);
+        drop(span);
+    });
+    allocates_nothing("owners of static memory", || {
+        drop(SharedOwner::from_static(&[1u8, 2, 3]).clone());
+    });
+    let stack = [0u8; 16];
+    allocates_nothing("scope", || {
+        black_box(leasehold::scope_read_only(&stack, |memory| memory.span().unwrap()[0]));
+    });
+    other_threads_take_part(&pool);
+}
+
+/// The revoker's work when another thread has been inside.
+fn other_threads_take_part(pool: &MemoryPool) {
+    let (views, inbox) = std::sync::mpsc::sync_channel::<Option<leasehold::ReadOnlyMemory<u8>>>(0);
+    let (answers, answered) = std::sync::mpsc::sync_channel(0);
+    let reader = thread::spawn(move || {
+        while let Ok(Some(memory)) = inbox.recv() {
+            answers.send(memory.span().map_or(0, |span| span.len())).unwrap();
+        }
+    });
+    let touched = |memory: leasehold::ReadOnlyMemory<u8>| {
+        views.send(Some(memory)).unwrap();
+        assert_eq!(answered.recv().unwrap(), 100);
+    };
+    let mut slot = Some(MemoryOwner::from(vec![0u8; 100]));
+    allocates_nothing("read elsewhere, reclaim, revoke", || {
+        let (lessor, memory) = slot.take().unwrap().lease_read_only();
+        touched(memory);
+        let (lessor, memory) = lessor.try_reclaim().unwrap().lease_read_only();
+        touched(memory);
+        slot = lessor.revoke().try_take().ok();
+    });
+    allocates_nothing("rented, read elsewhere, lessor dropped", || {
+        let (lessor, memory) = pool.rent::<u8>(100).lease_read_only();
+        touched(memory);
+        drop(lessor);
+    });
+    views.send(None).unwrap();
+    reader.join().unwrap();
+}
+
+fn a_lease_over_a_fresh_vector_costs_the_vector_only() {
+    for _ in 0..300 {
+        drop(MemoryOwner::from(vec![0u8; 64]).lease());
+    }
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for _ in 0..1000 {
+        drop(MemoryOwner::from(vec![0u8; 64]).lease());
+    }
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 1000);
+}
+
+/// Bytes per round that are live after many rounds and were not before.
+#[track_caller]
+fn leaves_nothing_behind(what: &str, rounds: i64, mut round: impl FnMut()) {
+    for _ in 0..rounds {
+        round();
+    }
+    let before = BYTES_LIVE.load(Ordering::Relaxed);
+    for _ in 0..rounds {
+        round();
+    }
+    let left = BYTES_LIVE.load(Ordering::Relaxed) - before;
+    assert!(left < rounds * 8, "{what}: {left} bytes left by {rounds} rounds");
+}
+
+fn short_threads_that_only_free_leave_nothing_behind() {
+    leaves_nothing_behind("owners dropped elsewhere", 500, || {
+        let owners: Vec<_> = (0..5).map(|i| MemoryOwner::from(vec![i; 8])).collect();
+        thread::spawn(move || drop(owners)).join().unwrap();
+    });
+    leaves_nothing_behind("leases taken and ended elsewhere", 500, || {
+        let (lessor, memory) = MemoryOwner::from(vec![0u8; 8]).lease_read_only();
+        thread::spawn(move || {
+            assert_eq!(memory.span().unwrap().len(), 8);
+            drop(lessor);
+        })
+        .join()
+        .unwrap();
+    });
+    let pool = MemoryPool::new();
+    leaves_nothing_behind("rents dropped elsewhere", 500, || {
+        let (owner, (lessor, memory)) = (pool.rent::<u8>(100), pool.rent::<u8>(100).lease_read_only());
+        drop(memory.span().unwrap());
+        thread::spawn(move || drop((owner, lessor))).join().unwrap();
+    });
+    let records = counters().thread_records;
+    assert!(records < 10, "{records} thread records");
+}
+
+fn rents_that_outlive_their_pool_free_their_memory() {
+    for len in [100, 1 << 16, 1 << 20, 3 << 20] {
+        let pool = MemoryPool::new();
+        let before = BYTES_LIVE.load(Ordering::Relaxed);
+        let owner = pool.rent::<u8>(len);
+        let elsewhere = pool.rent::<u8>(len);
+        let (lessor, memory) = pool.rent::<u8>(len).lease_read_only();
+        let span = memory.span().unwrap();
+        drop(pool);
+        drop(lessor);
+        drop(span);
+        drop(owner);
+        thread::spawn(move || drop(elsewhere)).join().unwrap();
+        reclaim_now();
+        let left = BYTES_LIVE.load(Ordering::Relaxed) - before;
+        assert!(left < 50_000.min(len as i64), "{left} bytes of three rents of {len} bytes are left");
+    }
+}
+
+fn pools_that_come_and_go_leave_nothing_behind() {
+    leaves_nothing_behind("pools", 200, || {
+        let pool = MemoryPool::new();
+        drop(pool.rent::<u8>(1000));
+        let late = pool.rent::<u8>(1000);
+        drop(pool);
+        drop(late);
+    });
+}
+
+fn a_dropped_pool_is_forgotten_by_the_threads_that_used_it() {
+    let (work, inbox) = std::sync::mpsc::channel::<Box<dyn FnOnce() + Send>>();
+    let worker = thread::spawn(move || inbox.into_iter().for_each(|job| job()));
+    let (done, finished) = std::sync::mpsc::channel();
+    let on_the_worker = |job: Box<dyn FnOnce() + Send>| {
+        let done = done.clone();
+        work.send(Box::new(move || {
+            job();
+            done.send(()).unwrap();
+        }))
+        .unwrap();
+        finished.recv().unwrap();
+    };
+    leaves_nothing_behind("pools used by a thread that goes on", 100, || {
+        let pool = MemoryPool::new();
+        let clone = pool.clone();
+        on_the_worker(Box::new(move || drop(clone.rent::<u8>(1000))));
+        drop(pool);
+        on_the_worker(Box::new(|| drop(MemoryPool::shared().rent::<u8>(1))));
+    });
+    drop(work);
+    worker.join().unwrap();
+}
+
+fn revoked_rents_do_not_pile_up() {
+    let pool = MemoryPool::new();
+    leaves_nothing_behind("revoked rents", 200, || {
+        let (lessors, memories): (Vec<Lessor<u8, _>>, Vec<_>) =
+            (0..10).map(|_| pool.rent::<u8>(4096).lease_read_only()).unzip();
+        thread::scope(|scope| {
+            scope.spawn(|| memories.iter().for_each(|memory| drop(memory.span().unwrap())));
+        });
+        drop(lessors);
+    });
+}
