@@ -42,9 +42,12 @@ pub struct Block {
     /// Link of whichever free list holds the block.
     next: Cell<Option<&'static Block>>,
 
-    // Lines 2 and 3.
-    history: [Episode; HISTORY],
+    history: History,
 }
+
+/// Lines 2 and 3.
+#[repr(align(64))]
+struct History([Episode; HISTORY]);
 
 /// In [`Block::parts`]: somebody awaits the return of the last part.
 pub(super) const AWAITED: u64 = 1 << 63;
@@ -115,7 +118,7 @@ impl Block {
             shares: AtomicUsize::new(0),
             waiter: Mutex::new(None),
             next: Cell::new(None),
-            history: std::array::from_fn(|_| Episode::new()),
+            history: History(std::array::from_fn(|_| Episode::new())),
         }
     }
 
@@ -149,7 +152,7 @@ impl Block {
     }
 
     fn episode(&self, word: Word) -> &Episode {
-        &self.history[word.generation() as usize % HISTORY]
+        &self.history.0[word.generation() as usize % HISTORY]
     }
 
     #[inline]

@@ -47,8 +47,11 @@ pub(super) unsafe fn publish(block: &'static Block, kind: Kind, site: Site) -> (
         Kind::Exclusive => record::own_or_null(),
         Kind::ReadOnly => std::ptr::null_mut(),
     };
-    // Relaxed, both: published by the store to `word`. The one part of a read-only lease never comes back.
-    block.parts.store(1, Ordering::Relaxed);
+    // Relaxed, all: published by the store to `word`. The one part of a read-only lease never comes back; where the last
+    // lease left it, its line stays with whoever read it.
+    if block.parts.load(Ordering::Relaxed) != 1 {
+        block.parts.store(1, Ordering::Relaxed);
+    }
     block.toucher.store(toucher, Ordering::Relaxed);
     // Release: pairs with the Acquire in `enter`: what the owner wrote comes before what a reader reads.
     block.word.store(word.bits(), Ordering::Release);
