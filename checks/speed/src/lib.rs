@@ -1,0 +1,19 @@
+//! What the benches of Leasehold share: rows that are measured in turns, clocks, and pairs of pinned threads.
+//!
+//! Figures of a machine that others use too drift by a factor of two within a minute. So every row is measured for a
+//! millisecond at a time, in turns with all the others, the best turn counts, and what is printed beside the
+//! nanoseconds is the ratio to one locked instruction, measured in the same turns.
+
+#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "clocks and processor sets are system calls"))]
+mod clock;
+mod pair;
+mod ring;
+mod table;
+
+pub use clock::{Clock, OnProcessor, processors};
+pub use pair::{Busy, beside};
+pub use ring::handover;
+pub use table::{Goal, Row, Sample, Table, repeat};
+
+/// What one locked instruction cost on the machine for which the goals were set, in nanoseconds.
+pub const LOCKED: f64 = 4.75;
