@@ -379,6 +379,23 @@ fn try_end_refuses_or_ends_and_never_in_between() {
 }
 
 #[test]
+fn try_end_that_fails_turns_nobody_away() {
+    model(|| {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &EAGER);
+        let pinned = view.pin().expect("leased");
+        let reader = thread::spawn(move || {
+            assert!(view.span().is_some(), "the lease goes on");
+            assert!(view.pin().is_some(), "the lease goes on");
+        });
+        let (lease, _) = lease.try_end(Location::caller()).err().expect("pinned");
+        reader.join().unwrap();
+        drop((pinned, lease));
+        assert_eq!(memory.released(), 1);
+    });
+}
+
+#[test]
 fn try_end_counts_pins() {
     model(|| {
         let memory = Memory::new();

@@ -56,9 +56,10 @@ pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Re
 fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let record = record::fast_lane();
     // Relaxed: a hint, which spares stale handles the rest.
-    if block.word.load(Ordering::Relaxed) != word.bits() {
+    let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+    if now != word {
         cold_path();
-        return refuse(block, word);
+        return refuse(now, block, word);
     }
     // Relaxed: the toucher is our own claim, or one that made it `SEVERAL`, and either came with a full fence; see
     // `touch`.
@@ -90,8 +91,8 @@ fn is_current(block: &Block, word: Word) -> bool {
 
 /// For a handle whose word is not the block's: stale, unless a `try_end` is under way.
 #[inline(always)]
-fn refuse(block: &'static Block, word: Word) -> Option<&'static Slot> {
-    let closing = block.word.load(Ordering::Relaxed) == word.in_state(State::Closing).bits();
+fn refuse(now: Word, block: &'static Block, word: Word) -> Option<&'static Slot> {
+    let closing = now == word.in_state(State::Closing);
     if closing || cfg!(leasehold_bug = "generation") { enter_slow(block, word) } else { None }
 }
 
@@ -145,7 +146,7 @@ fn is_live(block: &Block, word: Word) -> bool {
     loop {
         // Relaxed: whoever relies on the answer loads the word again, with Acquire, behind a fence.
         let now = Word::from_bits(block.word.load(Ordering::Relaxed));
-        if now == word {
+        if now == word || cfg!(leasehold_bug = "generation") {
             return true;
         }
         let closing = word.in_state(State::Closing);
