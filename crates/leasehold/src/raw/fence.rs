@@ -24,12 +24,18 @@ pub(super) fn light() {
     #[cfg(not(leasehold_loom))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
     #[cfg(leasehold_loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    full();
 }
 
 /// The reader's half in either mode.
 pub(super) fn light_or_full() {
-    if is_asymmetric() { light() } else { fence(Ordering::SeqCst) }
+    if is_asymmetric() { light() } else { full() }
+}
+
+fn full() {
+    // SeqCst: a Dekker handshake with the fence that the revoker runs between its store to the word and its look at the
+    // slots: one of the two sees the other's store.
+    fence(Ordering::SeqCst);
 }
 
 /// The revoker's half, for a caller that has run a full fence of its own: when it returns, everything any thread did

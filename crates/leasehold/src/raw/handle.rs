@@ -7,13 +7,12 @@ use std::ops::RangeBounds;
 use std::ptr;
 use std::task::Waker;
 
-use super::block::{AWAITED, Block, Site, Sites};
+use super::block::{Block, Site, Sites};
 use super::lease::{self, InUse};
 use super::owned::{Owned, Shared};
 use super::reserve::{self, Refused, Reservation};
 use super::window::{OutOfRange, Window};
 use super::word::Word;
-use crate::sync::Ordering;
 
 /// An exclusive hold of a block that a lease can suspend and its end restore.
 pub trait Hold: Sized {
@@ -103,6 +102,11 @@ unsafe impl<H: Hold + Send> Sync for Lease<H> {}
 impl<H: Hold> Lease<H> {
     pub(crate) fn len(&self) -> usize {
         self.window.len()
+    }
+
+    #[cfg(leasehold_loom)]
+    pub(super) fn block(&self) -> &'static Block {
+        self.block
     }
 
     /// The hold, if no consumer uses the block now; the lease is then over. Otherwise nothing has changed.
@@ -275,8 +279,7 @@ impl<T: Send + 'static> Part<T> {
         };
         // Once the lease is over its parts are not counted any more: the count belongs to the next lease.
         if let Ok(_current) = reserve::enter(self.block, self.word) {
-            // Relaxed: a part is made from one that the count already includes.
-            self.block.parts.fetch_add(1, Ordering::Relaxed);
+            lease::add_part(self.block);
         }
         let Part { block, word, .. } = self;
         forget(self);
@@ -325,10 +328,9 @@ impl<T: Send + 'static> Drop for Part<T> {
             // The lease is over; its parts are not counted any more.
             return;
         };
-        // Release: pairs with the Acquire in `lease::all_returned`: our accesses come before what the lessor does.
-        let before = self.block.parts.fetch_sub(1, Ordering::Release);
+        let awaited = lease::return_part(self.block);
         drop(current);
-        if before == AWAITED | 1 {
+        if awaited {
             self.block.wake();
         }
     }
@@ -356,6 +358,12 @@ unsafe impl<T: Send + Sync> Send for View<T> {}
 unsafe impl<T: Send + Sync> Sync for View<T> {}
 
 impl<T: Send + 'static> View<T> {
+    /// A handle that nobody was given.
+    #[cfg(leasehold_loom)]
+    pub(super) fn guessed(window: Window<T>, block: &'static Block, word: Word) -> View<T> {
+        View { window, block, word }
+    }
+
     #[inline(always)]
     pub(crate) fn span(&self) -> Option<Held<'_, T>> {
         let reservation = reserve::enter(self.block, self.word).ok()?;

@@ -75,6 +75,18 @@ unsafe fn replace(worn: &'static Block) -> &'static Block {
     fresh
 }
 
+/// Counts one more part. For whoever holds a part of the present lease and a reservation of it.
+pub(super) fn add_part(block: &Block) {
+    // Relaxed: a part is made from one that the count already includes.
+    block.parts.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts a part that has come back, under a reservation. True when it was the last and somebody awaits it.
+pub(super) fn return_part(block: &Block) -> bool {
+    // Release: pairs with the Acquire in `all_returned`: our accesses come before what the lessor does.
+    block.parts.fetch_sub(1, Ordering::Release) == AWAITED | 1
+}
+
 /// Whether every part of an exclusive lease has come back.
 #[inline]
 pub(super) fn all_returned(block: &Block) -> bool {
@@ -88,8 +100,9 @@ pub(super) fn poll_returned(block: &Block, waker: &Waker) -> bool {
         return true;
     }
     block.wait(waker);
-    // Acquire: as in `all_returned`; Release: pairs with the decrement in `Part::drop`, which then sees the waker.
-    let returned = block.parts.fetch_or(AWAITED, Ordering::AcqRel) & !AWAITED == 0;
+    // Relaxed: the waker's lock orders the waker, since the part that finds the mark takes it after us; the hold is
+    // acquired by `all_returned` when the lease is ended.
+    let returned = block.parts.fetch_or(AWAITED, Ordering::Relaxed) & !AWAITED == 0;
     if returned {
         block.stop_waiting();
     }
@@ -157,7 +170,11 @@ pub(super) fn end_all(leases: impl Iterator<Item = (&'static Block, Word)> + Clo
     let mut all_drained = true;
     for (block, word) in leases.clone() {
         block.stamp_revoked(word, site);
-        all_drained &= revoke(block, word);
+        if all_returned(block) {
+            end_returned(block, word);
+        } else {
+            all_drained &= revoke(block, word);
+        }
     }
     if all_drained {
         return;

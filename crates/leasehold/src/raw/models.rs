@@ -16,7 +16,8 @@ use super::block::{Block, Kind, Source, allocate};
 use super::handle::{self, Part, View};
 use super::owned::{Owned, Shared};
 use super::window::Window;
-use super::{limbo, record, wait};
+use super::word::{State, Word};
+use super::{lease, limbo, record, wait};
 use crate::lessor::{Exclusive, Lessor, ReadOnly};
 
 /// An element whose accesses loom checks.
@@ -118,6 +119,32 @@ fn read(view: &View<Element>) {
 
 fn end(lease: handle::Lease<Owned<Element>>) -> Result<Owned<Element>, handle::Draining<Owned<Element>>> {
     lease.end(Location::caller())
+}
+
+#[test]
+fn a_guessed_handle_sees_what_was_published() {
+    // Handles cannot be guessed. Should one ever be smuggled past the language's synchronisation, the word orders it.
+    model(|| {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &EAGER);
+        read(&view);
+        let owned = end(lease).ok().expect("nobody else was there");
+        let block = owned.block;
+        let next = Word::from_bits(block.word.load(Ordering::Relaxed)).in_state(State::Published);
+        let guess = View::guessed(owned.window, block, next);
+        let reader = thread::spawn(move || {
+            if let Some(span) = guess.span() {
+                assert_eq!(span.as_slice()[0].read(), 2);
+            }
+        });
+        owned.as_slice()[0].write(2);
+        let (lease, _) = handle::lease_read_only(owned, Location::caller());
+        let ended = end(lease);
+        if let Ok(owned) = &ended {
+            owned.as_slice()[0].write(3);
+        }
+        reader.join().unwrap();
+    });
 }
 
 #[test]
@@ -435,6 +462,25 @@ fn a_returned_part_needs_no_barrier() {
         }
         consumer.join().unwrap();
         assert_eq!(memory.released(), 1);
+    });
+}
+
+#[test]
+fn the_return_of_a_part_publishes_what_was_done_under_it() {
+    // Without the light fences of the span and the drop around it, which are stronger here than where they ship.
+    model(|| {
+        let memory = Memory::new();
+        let (lease, part) = lease_part(memory, &EAGER);
+        let block = lease.block();
+        let consumer = thread::spawn(move || {
+            memory.element.write(1);
+            lease::return_part(block);
+            std::mem::forget(part);
+        });
+        if lease.is_returned() {
+            memory.element.write(2);
+        }
+        consumer.join().unwrap();
     });
 }
 

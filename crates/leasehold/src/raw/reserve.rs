@@ -55,8 +55,9 @@ pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Re
 #[inline(always)]
 fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let record = record::fast_lane();
-    // Relaxed: a hint, which spares stale handles the rest.
-    let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+    // Spares stale handles the rest. Acquire: pairs with the Release in `publish`: the toucher that we look at next is
+    // that of this lease or later.
+    let now = Word::from_bits(block.word.load(Ordering::Acquire));
     if now != word {
         cold_path();
         return refuse(now, block, word);
@@ -144,8 +145,8 @@ fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
 /// proceeds, and the lessor learns that the block is in use.
 fn is_live(block: &Block, word: Word) -> bool {
     loop {
-        // Relaxed: whoever relies on the answer loads the word again, with Acquire, behind a fence.
-        let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+        // Acquire: pairs with the Release in `publish`: the toucher that we then claim is that of this lease.
+        let now = Word::from_bits(block.word.load(Ordering::Acquire));
         if now == word || cfg!(leasehold_bug = "generation") {
             return true;
         }
