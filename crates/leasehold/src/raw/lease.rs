@@ -209,8 +209,8 @@ pub(super) fn abandon_draining(block: &'static Block, word: Word) {
     block.stop_waiting();
     let draining = word.in_state(State::Draining).bits();
     let abandoned = word.in_state(State::DrainingAbandoned).bits();
-    // Release: pairs with the Acquire in `finish_abandoned`. Acquire on failure: as in `is_reclaimed`.
-    if block.word.compare_exchange(draining, abandoned, Ordering::Release, Ordering::Acquire).is_err() {
+    // Relaxed: whoever finishes it has fenced since. Acquire on failure: as in `is_reclaimed`.
+    if block.word.compare_exchange(draining, abandoned, Ordering::Relaxed, Ordering::Acquire).is_err() {
         // SAFETY: the last one out made the block exclusive before we gave it up, so it is ours alone (R2).
         unsafe { release(block) };
     }
@@ -266,9 +266,10 @@ fn drain(block: &'static Block, word: Word, state: State) -> bool {
 
 /// For a block that is `Revoked`, with a barrier since.
 pub(super) fn start_draining(block: &'static Block, word: Word, state: State) -> bool {
-    // Release: pairs with the Acquire in `finish_abandoned`.
-    block.word.store(word.in_state(state).bits(), Ordering::Release);
-    try_finish(block)
+    let draining = word.in_state(state);
+    // Relaxed: `revoke` has fenced before it, and `try_finish` fences behind it.
+    block.word.store(draining.bits(), Ordering::Relaxed);
+    try_finish(block, draining)
 }
 
 /// How many slots hold `block`, as far as that can be said without a barrier: when nobody has entered the lease,

@@ -67,8 +67,8 @@ pub(super) fn push(block: &'static Block, word: Word) {
     // Acquire: pairs with the Release in `reserve::touch`: the fence count below includes the toucher's own.
     let toucher = Record::from_toucher(block.toucher.load(Ordering::Acquire));
     let toucher = toucher.map(|record| (record, record.touches()));
-    // Release: pairs with the Acquire in `finish_abandoned`: from here on a departing toucher may release it.
-    block.word.store(abandoned.bits(), Ordering::Release);
+    // Relaxed: `revoke` has fenced. From here on a departing toucher may release it.
+    block.word.store(abandoned.bits(), Ordering::Relaxed);
     let Ok(limbo) = LIMBO.try_with(Cell::take) else {
         // The thread is ending and has no limbo any more.
         fence::heavy();
@@ -145,9 +145,11 @@ fn release_by_barrier(limbo: &mut Limbo) {
 
 /// Leaves a block to the last one out. For a block of which a barrier has passed since its revocation.
 fn settle(block: &'static Block, abandoned: Word) {
-    let draining = abandoned.in_state(State::DrainingAbandoned).bits();
-    // Release: pairs with the Acquire in `finish_abandoned`. It fails when the toucher released the block meanwhile.
-    if block.word.compare_exchange(abandoned.bits(), draining, Ordering::Release, Ordering::Relaxed).is_ok() {
-        try_finish(block);
+    let draining = abandoned.in_state(State::DrainingAbandoned);
+    // Relaxed: as in `push`. It fails when the toucher released the block meanwhile.
+    let settled =
+        block.word.compare_exchange(abandoned.bits(), draining.bits(), Ordering::Relaxed, Ordering::Relaxed);
+    if settled.is_ok() {
+        try_finish(block, draining);
     }
 }

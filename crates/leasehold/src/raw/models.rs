@@ -204,6 +204,28 @@ fn a_stale_view_never_sees_the_next_tenant() {
 }
 
 #[test]
+fn a_late_departure_does_not_end_the_next_lease() {
+    model(|| {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &EAGER);
+        let reader = thread::spawn(move || read(&view));
+        if let Ok(owned) = end(lease) {
+            owned.as_slice()[0].write(2);
+            let (lease, view) = handle::lease_read_only(owned, Location::caller());
+            let span = view.span().expect("just leased");
+            let draining = end(lease).err().expect("we are inside ourselves");
+            let draining = draining.try_take().err().expect("we are inside ourselves");
+            assert_eq!(span.as_slice()[0].read(), 2);
+            drop(span);
+            reader.join().unwrap();
+            draining.try_take().ok().expect("everybody has left").as_slice()[0].write(3);
+        } else {
+            reader.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_stale_view_in_passing_does_not_wedge_the_next_lease() {
     model(|| {
         let memory = Memory::new();

@@ -302,12 +302,12 @@ impl Counted {
 #[cold]
 #[inline(never)]
 fn departed(block: &'static Block) {
-    // SeqCst: pairs with the fences in `try_finish`: of two that leave at once, the later sees both gone; and
-    // either we see `Draining` or the one who sets it sees us gone.
+    // SeqCst: pairs with the fence in `try_finish`: of two that leave at once, the later sees both gone; and either we see
+    // a draining state or the one who sets it sees us gone.
     fence(Ordering::SeqCst);
     let now = Word::from_bits(block.word.load(Ordering::Relaxed));
     if now.is(State::Draining) || now.is(State::DrainingAbandoned) {
-        try_finish(block);
+        try_finish(block, now);
     } else if now.is(State::RevokedAbandoned) && is_sole_toucher(block, now) {
         finish_abandoned(block, now);
     }
@@ -324,44 +324,42 @@ fn is_sole_toucher(block: &Block, now: Word) -> bool {
     })
 }
 
-/// Ends a drained lease if nobody is inside any more. True when this call did it.
+/// Ends the drained lease `now` if nobody is inside any more. True when this call did it.
 ///
 /// A block in a draining state has had a barrier since its revocation: nobody enters any more, and whoever still
 /// occupies a slot of it, if only in passing, comes through `departed`.
-pub(super) fn try_finish(block: &'static Block) -> bool {
-    // SeqCst: see `departed`.
+pub(super) fn try_finish(block: &'static Block, now: Word) -> bool {
+    // SeqCst: see `departed`. Also orders the look at the slots behind the load, or store, of `now`: we see every slot
+    // that whoever set it saw.
     fence(Ordering::SeqCst);
-    loop {
-        // Acquire: pairs with the Release that set a draining state: we see every slot that its setter saw. The word
-        // comes first, so that an exchange below ends the very lease that was looked at.
-        let now = Word::from_bits(block.word.load(Ordering::Acquire));
-        let abandoned = now.is(State::DrainingAbandoned);
-        if !abandoned && !now.is(State::Draining) {
-            return false;
-        }
-        if !counted(block).is_zero() || record::count_everywhere(block, now.in_state(State::Published)) != 0 {
-            return false;
-        }
-        if abandoned {
-            return finish_abandoned(block, now);
-        }
-        // Release: pairs with the Acquire in `lease::is_reclaimed`: what the readers did, which the checks above
-        // acquired, comes before what the lessor does. It fails when the lessor is given up at this moment.
-        let next = now.after().bits();
-        if block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed).is_ok() {
+    if !counted(block).is_zero() || record::count_everywhere(block, now.in_state(State::Published)) != 0 {
+        return false;
+    }
+    if now.is(State::DrainingAbandoned) {
+        return finish_abandoned(block, now);
+    }
+    // Release: pairs with the Acquire in `lease::is_reclaimed`: what the readers did, which the checks above acquired,
+    // comes before what the lessor does.
+    let next = now.after().bits();
+    match block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed) {
+        Ok(_) => {
             block.wake();
-            return true;
+            true
         }
+        // The lessor was given up at this moment.
+        Err(other) if other == now.in_state(State::DrainingAbandoned).bits() => {
+            finish_abandoned(block, Word::from_bits(other))
+        }
+        Err(_) => false,
     }
 }
 
 /// Releases a block without lessor, unless somebody else does. For a caller that knows that nobody is inside.
 pub(super) fn finish_abandoned(block: &'static Block, now: Word) -> bool {
-    // Acquire: pairs with the Release that abandoned the block: we see the source that we release.
-    let won = block
-        .word
-        .compare_exchange(now.bits(), now.after().bits(), Ordering::Acquire, Ordering::Relaxed)
-        .is_ok();
+    // Relaxed: what the readers did was acquired with the counts; the source was there before the lease, in which the
+    // caller has been, or behind a fence since the caller saw it abandoned.
+    let next = now.after().bits();
+    let won = block.word.compare_exchange(now.bits(), next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     if won {
         // SAFETY: the exchange made us the only holder (R2): no lessor, no reservation, and nobody else won it.
         unsafe { release(block) };
