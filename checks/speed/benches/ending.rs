@@ -230,6 +230,7 @@ fn owner() -> MemoryOwner<u8> {
     MemoryOwner::from(vec![1; LEN])
 }
 
+#[inline(always)]
 fn look(memory: &ReadOnlyMemory<u8>) -> u64 {
     let span = black_box(memory).span().expect(LIVE);
     span.first().map_or(0, |&byte| u64::from(byte))

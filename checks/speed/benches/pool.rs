@@ -107,10 +107,12 @@ fn seen(ptr: *const u8) -> u64 {
     u64::from(!black_box(ptr).is_null())
 }
 
+#[inline(always)]
 fn rent(len: usize) -> MemoryOwner<u8> {
     MemoryPool::shared().rent(black_box(len))
 }
 
+#[inline(always)]
 fn vec(len: usize) -> Vec<u8> {
     Vec::with_capacity(black_box(len))
 }
