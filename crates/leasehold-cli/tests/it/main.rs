@@ -1,5 +1,7 @@
 //! Tests of the command through the real program.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot get what it needs has failed")]
+
 mod embed;
 mod mistakes;
 mod signals;
