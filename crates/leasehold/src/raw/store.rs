@@ -242,20 +242,25 @@ pub(super) unsafe fn give_back(block: &'static Block) {
         room
     });
     if kept.is_none() {
-        give_back_slow(block, store, class);
+        // SAFETY: the caller's promise; class and store are the block's own.
+        unsafe { give_back_slow(block, extra.cast(), class) };
     }
 }
 
+/// # Safety
+/// As [`Kind::release`], for a block of `class` whose source says `store`.
 #[cold]
 #[inline(never)]
-fn give_back_slow(block: &'static Block, store: &Store, class: usize) {
+unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usize) {
+    // A count of our own: the block's may be the last, and go with it.
+    // SAFETY: `make` put the pointer of an `Arc` there, and the block's count keeps it.
+    unsafe { Arc::increment_strong_count(store) };
+    // SAFETY: as above; the count that is dropped is the one just added.
+    let store = unsafe { Arc::from_raw(store) };
     if class >= CACHED_CLASSES || store.is_closed() {
         return store.restock(class, std::iter::once(block));
     }
-    // SAFETY: the block's counted reference keeps the store; the count below is the cache's own.
-    let counted = unsafe { Arc::from_raw(ptr::from_ref(store)) };
-    let counted = std::mem::ManuallyDrop::new(counted);
-    select_cache(&counted);
+    select_cache(&store);
     let Some(magazine) = store.cache().map(|cache| &cache.magazines[class]) else {
         return store.restock(class, std::iter::once(block));
     };
