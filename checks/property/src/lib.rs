@@ -1,1 +1,17 @@
-//! placeholder
+//! Drives random sequences of operations against an oracle that knows who is alive and what is in every buffer.
+//!
+//! The oracle is slow and obvious: contents in a vector per buffer, counts of spans, pins and parts per lease. Operations
+//! run on one of two worker threads, one at a time, so that each outcome is known beforehand; what threads do to each other
+//! at the same time is the business of the stress program and of the models.
+//!
+//! `tests/random.rs` drives it with proptest, `fuzz/` with a fuzzer.
+#![allow(clippy::unwrap_used, reason = "a check that fails to unwrap has failed")]
+
+mod buffer;
+mod element;
+mod source;
+mod worker;
+mod world;
+
+pub use element::{Element, Tracked};
+pub use world::{Operation, run};
