@@ -21,7 +21,7 @@ struct Mutant {
 }
 
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let only: Option<usize> = arguments.first().map(|number| number.parse()).transpose()?;
+    let only = arguments.first().map_or("", String::as_str);
     let copy = crate::root().join("target/orderings");
     let crate_copy = copy.join("leasehold");
     copy_crate(&crate::root().join("crates/leasehold"), &crate_copy)?;
@@ -32,7 +32,9 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     println!("{} orderings", mutants.len());
     let mut survivors = 0;
     for (number, mutant) in mutants.iter().enumerate() {
-        if only.is_some_and(|only| only != number) {
+        let file = mutant.file.file_name().unwrap_or_default().to_string_lossy();
+        let place = format!("{file}:{}", mutant.line);
+        if !place.contains(only) {
             continue;
         }
         let original = fs::read_to_string(&mutant.file)?;

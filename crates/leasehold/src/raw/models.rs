@@ -620,6 +620,46 @@ fn the_last_share_releases() {
     });
 }
 
+/// What a thread did under a span happens before what is done by whoever sees that the span is gone, also without the
+/// light fences between its stores, which are stronger here than where they ship.
+fn a_slot_publishes_departure(next: fn(&record::Slot, &'static Block, Word)) {
+    model(move || {
+        let memory = Memory::new();
+        let (block, word) = (allocate(), Word::FIRST);
+        let slot: &'static record::Slot = Box::leak(Box::new(record::Slot::new()));
+        slot.occupy(block, word);
+        let reader = thread::spawn(move || {
+            memory.element.read();
+            next(slot, block, word);
+        });
+        if !slot.holds(block, word) {
+            memory.element.write(2);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn an_empty_slot_publishes_departure() {
+    a_slot_publishes_departure(|slot, _, _| slot.clear());
+}
+
+#[test]
+fn a_slot_with_another_block_publishes_departure() {
+    a_slot_publishes_departure(|slot, _, word| {
+        slot.clear();
+        slot.occupy(allocate(), word);
+    });
+}
+
+#[test]
+fn a_slot_with_another_lease_publishes_departure() {
+    a_slot_publishes_departure(|slot, block, word| {
+        slot.clear();
+        slot.occupy(block, word.after());
+    });
+}
+
 #[test]
 fn a_record_is_handed_on_clean() {
     model_within(2, || {

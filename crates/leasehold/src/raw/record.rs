@@ -48,7 +48,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn new() -> Slot {
+    pub(super) fn new() -> Slot {
         let light = fence::is_asymmetric();
         Slot { block: AtomicPtr::new(ptr::null_mut()), word: AtomicU64::new(0), light }
     }
@@ -81,7 +81,7 @@ impl Slot {
         self.block.store(ptr::null_mut(), Ordering::Release);
     }
 
-    fn holds(&self, block: &Block, word: Word) -> bool {
+    pub(super) fn holds(&self, block: &Block, word: Word) -> bool {
         // Acquire, both: pair with the Releases in `occupy` and `clear`: if the span is gone, what was done under it
         // happens before what the caller does to the block.
         ptr::eq(self.block.load(Ordering::Acquire), block) && self.word.load(Ordering::Acquire) == word.bits()

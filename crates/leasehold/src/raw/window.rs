@@ -39,8 +39,10 @@ impl<T> Window<T> {
     #[inline]
     pub(super) fn narrow(self, range: impl RangeBounds<usize>) -> Result<Window<T>, OutOfRange> {
         let Range { start, end } = resolve(&range, self.len)?;
-        // SAFETY: start <= end <= len, so the new start is inside the allocation or one past its end.
-        let ptr = unsafe { self.ptr.add(start) };
+        // Wrapping: the handle may be stale, and the allocation gone. Nothing is read through it then.
+        let ptr = self.ptr.as_ptr().wrapping_add(start);
+        // SAFETY: start <= end <= len, so it points into what is or was an allocation, or one past its end.
+        let ptr = unsafe { NonNull::new_unchecked(ptr) };
         Ok(Window { ptr, len: end - start })
     }
 
