@@ -204,7 +204,7 @@ def exported():
     ids = torch.ones((2, 17), dtype=torch.int64)
     sizes = {0: torch.export.Dim("rows", min=1), 1: torch.export.Dim("tokens", min=2, max=512)}
     torch.onnx.export(
-        Encoder(), (ids, ids.clone()), str(path),
+        Encoder().eval(), (ids, ids.clone()), str(path),
         input_names=["input_ids", "attention_mask"], output_names=["hidden"],
         dynamic_shapes={"input_ids": sizes, "attention_mask": sizes}, dynamo=True,
     )

@@ -1,6 +1,7 @@
 //! A file that appears under its name only when it is whole.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -44,12 +45,11 @@ impl OutputFile {
         let Some(name) = resolved.file_name() else {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.part", process::id()));
-        let path = resolved.with_file_name(hidden);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+        let (path, file) = create_beside(&resolved, name).map_err(failed)?;
         let temporary = Some(Temporary { path });
+        if let Ok(replaced) = fs::metadata(&resolved) {
+            file.set_permissions(replaced.permissions()).map_err(failed)?;
+        }
         Ok(Self { target: resolved, temporary, writer: BufWriter::new(file) })
     }
 
@@ -90,6 +90,23 @@ impl Write for OutputFile {
 impl Seek for OutputFile {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.writer.seek(position)
+    }
+}
+
+/// Creates a hidden file whose name says what it is part of, and that no other run uses.
+fn create_beside(target: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+    let mut attempt = 0;
+    loop {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.{attempt}.part", process::id()));
+        let path = target.with_file_name(hidden);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            // Left by a run that was killed, or in use in another container with the same process id.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 

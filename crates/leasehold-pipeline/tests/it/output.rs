@@ -44,6 +44,28 @@ fn a_file_that_was_given_up_leaves_the_target_alone() {
 
 #[cfg(unix)]
 #[test]
+fn a_file_that_replaces_another_keeps_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = TempDir::new().unwrap();
+    let target = directory.path().join("out.jsonl");
+    fs::write(&target, "before").unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+    OutputFile::create(&target).unwrap().commit().unwrap();
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn two_runs_do_not_share_a_temporary_file() {
+    let directory = TempDir::new().unwrap();
+    let target = directory.path().join("out.jsonl");
+    let one = OutputFile::create(&target).unwrap();
+    let other = OutputFile::create(&target).unwrap();
+    assert_ne!(one.temporary(), other.temporary());
+}
+
+#[cfg(unix)]
+#[test]
 fn writing_through_a_link_replaces_what_it_points_to() {
     let directory = TempDir::new().unwrap();
     let (target, link) = (directory.path().join("real.jsonl"), directory.path().join("link.jsonl"));
