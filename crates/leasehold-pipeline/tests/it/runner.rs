@@ -110,7 +110,7 @@ fn the_source_never_runs_far_ahead_of_the_sink() {
     let mut sink = Kept::default();
     let written = Arc::clone(&sink.written);
     let mut furthest = 0;
-    let documents = (0..150).map(|line| {
+    let documents = (0..50).map(|line| {
         furthest = furthest.max(line - written.load(Ordering::SeqCst));
         Ok(document(&shared, line))
     });
