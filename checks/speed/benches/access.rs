@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use check_speed::{Goal, LOCKED, Row, Sample, Table, beside, opaque};
+use check_speed::{Goal, LOCKED, Row, Table, beside, opaque};
 use leasehold::{Memory, MemoryOwner, ReadOnlyMemory, SharedOwner};
 
 const LEN: usize = 4096;
