@@ -1,5 +1,7 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 
+mod assembly;
+mod instructions;
 mod orderings;
 mod verify;
 
@@ -19,6 +21,9 @@ cargo xtask COMMAND
   asan                 the core's tests and the stress program under AddressSanitizer
   bugs                 the stress program must find each planted bug
   fuzz [SECONDS]       random operations against the oracle
+  assembly [--bless]   what a warm call of each hot path executes, against the snapshot
+  instructions [--bless] [--if-available]
+                       how many instructions each operation executes, against the last count
 ";
 
 fn main() -> ExitCode {
@@ -28,6 +33,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let result: Result<(), Box<dyn Error>> = match command.as_str() {
+        "assembly" => assembly::run(rest),
+        "instructions" => instructions::run(rest),
         "orderings" => orderings::run(rest),
         "test" => verify::test(),
         "loom" => verify::loom(),

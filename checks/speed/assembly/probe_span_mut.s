@@ -1,0 +1,48 @@
+push rbp
+push r15
+push r14
+push r12
+push rbx
+mov ebp,edx
+mov r15,rsi
+mov r12,rdi
+mov rbx,QWORD PTR [rdi+0x10]
+mov r14,QWORD PTR [rdi+0x18]
+mov rax,_
+mov rax,QWORD PTR fs:[rax]
+mov rcx,QWORD PTR [rbx]
+cmp rcx,r14
+jne
+mov rcx,QWORD PTR [rbx+0x8]
+cmp rcx,rax
+setne dl
+cmp rcx,0x1
+setne cl
+test dl,cl
+jne
+mov rcx,QWORD PTR [rax]
+test rcx,rcx
+jne
+mov QWORD PTR [rax],rbx
+mov QWORD PTR [rax+0x8],r14
+mov rcx,QWORD PTR [rbx]
+cmp rcx,r14
+jne
+cmp r15,QWORD PTR [r12+0x8]
+jae
+mov rcx,QWORD PTR [r12]
+mov BYTE PTR [rcx+r15*1],bpl
+cmp BYTE PTR [rax+0x10],0x0
+je
+mov QWORD PTR [rax],0x0
+mov rax,QWORD PTR [rbx]
+mov bpl,0x1
+cmp rax,r14
+je
+mov eax,ebp
+pop rbx
+pop r12
+pop r14
+pop r15
+pop rbp
+ret
