@@ -358,6 +358,11 @@ unsafe impl<T: Send + Sync> Send for View<T> {}
 unsafe impl<T: Send + Sync> Sync for View<T> {}
 
 impl<T: Send + 'static> View<T> {
+    #[cfg(leasehold_loom)]
+    pub(super) fn identity_for_guessing(&self) -> (Window<T>, &'static Block, Word) {
+        (self.window, self.block, self.word)
+    }
+
     /// A handle that nobody was given.
     #[cfg(leasehold_loom)]
     pub(super) fn guessed(window: Window<T>, block: &'static Block, word: Word) -> View<T> {

@@ -117,7 +117,8 @@ impl Entry {
             return true;
         }
         let Some((record, touches)) = self.toucher else { return false };
-        let inside = || record.count(self.block, self.word.in_state(State::Published)) > 0;
+        // All records, since those that continue the toucher's are its own to walk.
+        let inside = || record::count_everywhere(self.block, self.word.in_state(State::Published)) > 0;
         let gone = record.touched_since(touches) && !inside() && counted(self.block).is_zero();
         if gone {
             // It fails only when the toucher itself released the block on its way out.

@@ -127,21 +127,21 @@ fn a_guessed_handle_sees_what_was_published() {
     model(|| {
         let memory = Memory::new();
         let (lease, view) = lease_view(memory, &EAGER);
-        read(&view);
-        let owned = end(lease).ok().expect("nobody else was there");
-        let block = owned.block;
-        let next = Word::from_bits(block.word.load(Ordering::Relaxed)).in_state(State::Published);
-        let guess = View::guessed(owned.window, block, next);
+        let origin = view.identity_for_guessing();
         let reader = thread::spawn(move || {
+            read(&view);
+            let (window, block, word) = origin;
+            let guess = View::guessed(window, block, word.after().in_state(State::Published));
             if let Some(span) = guess.span() {
                 assert_eq!(span.as_slice()[0].read(), 2);
             }
         });
-        owned.as_slice()[0].write(2);
-        let (lease, _) = handle::lease_read_only(owned, Location::caller());
-        let ended = end(lease);
-        if let Ok(owned) = &ended {
-            owned.as_slice()[0].write(3);
+        if let Ok(owned) = end(lease) {
+            owned.as_slice()[0].write(2);
+            let (lease, _) = handle::lease_read_only(owned, Location::caller());
+            if let Ok(owned) = end(lease) {
+                owned.as_slice()[0].write(3);
+            }
         }
         reader.join().unwrap();
     });
@@ -636,6 +636,74 @@ fn a_slot_publishes_departure(next: fn(&record::Slot, &'static Block, Word)) {
             memory.element.write(2);
         }
         reader.join().unwrap();
+    });
+}
+
+#[test]
+fn an_announced_fence_publishes_the_slots_before_it() {
+    model(|| {
+        let memory = Memory::new();
+        let (block, word) = (allocate(), Word::FIRST);
+        let record: &'static record::Record = Box::leak(Box::new(record::Record::new()));
+        let reader = thread::spawn(move || {
+            record.first_slot().occupy(block, word);
+            record.announce_touch();
+            memory.element.read();
+            record.first_slot().clear();
+        });
+        if record.touched_since(0) && record.count(block, word) == 0 {
+            memory.element.write(2);
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_slot_that_another_thread_takes_over_publishes_the_departure_of_the_first() {
+    model(|| {
+        let memory = Memory::new();
+        let (block, word) = (allocate(), Word::FIRST);
+        let record: &'static record::Record = Box::leak(Box::new(record::Record::new()));
+        record.first_slot().occupy(block, word);
+        let first = thread::spawn(move || {
+            memory.element.read();
+            record.first_slot().clear();
+        });
+        let second = thread::spawn(move || {
+            if record.occupied() == 0 {
+                record.first_slot().occupy(allocate(), word);
+            }
+        });
+        if record.count(block, word) == 0 {
+            memory.element.write(2);
+        }
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn a_record_that_is_handed_on_publishes_the_departure_of_its_first_thread() {
+    model(|| {
+        let memory = Memory::new();
+        let (block, word) = (allocate(), Word::FIRST);
+        let record: &'static record::Record = Box::leak(Box::new(record::Record::new()));
+        record.first_slot().occupy(block, word);
+        let first = thread::spawn(move || {
+            memory.element.read();
+            record.first_slot().clear();
+            record.give_back();
+        });
+        let second = thread::spawn(move || {
+            if record.try_take() {
+                record.first_slot().occupy(allocate(), word);
+            }
+        });
+        if record.count(block, word) == 0 {
+            memory.element.write(2);
+        }
+        first.join().unwrap();
+        second.join().unwrap();
     });
 }
 

@@ -89,7 +89,7 @@ impl Slot {
 }
 
 impl Record {
-    fn new() -> Record {
+    pub(super) fn new() -> Record {
         Record {
             slots: std::array::from_fn(|_| Slot::new()),
             touches: AtomicU64::new(0),
@@ -129,18 +129,19 @@ impl Record {
         }
     }
 
+    /// For the thread that has the record.
     fn continuation(&self) -> Option<&'static Record> {
-        // Acquire: pairs with the Release in `continue_on`: whoever counts our spans sees those in the continuation.
+        // Relaxed: it was written by this thread, or by one that handed the record on.
         // SAFETY: it is null or a leaked record (R1).
-        unsafe { self.more.load(Ordering::Acquire).as_ref() }
+        unsafe { self.more.load(Ordering::Relaxed).as_ref() }
     }
 
     /// Appends a record, unless a signal handler did so meanwhile. That one is then used, and `more` never.
     #[cold]
     fn continue_on(&self, more: &'static Record) -> &'static Record {
-        // Release: pairs with the Acquire in `continuation`.
+        // Relaxed: as in `continuation`.
         let _ =
-            self.more.compare_exchange(ptr::null_mut(), more.as_ptr(), Ordering::Release, Ordering::Relaxed);
+            self.more.compare_exchange(ptr::null_mut(), more.as_ptr(), Ordering::Relaxed, Ordering::Relaxed);
         self.continuation().unwrap_or(more)
     }
 
@@ -148,7 +149,8 @@ impl Record {
         std::iter::successors(Some(self), |record| record.continuation())
     }
 
-    /// How many spans of `block` in the lease `word` this record and those that continue it hold.
+    /// How many spans of `block` in the lease `word` this record and those that continue it hold. For the thread that has
+    /// the record.
     pub(super) fn count(&self, block: &Block, word: Word) -> usize {
         self.with_continuations().map(|record| record.count_here(block, word)).sum()
     }
@@ -176,26 +178,32 @@ impl Record {
         self.touches.load(Ordering::Acquire) > touches
     }
 
-    /// How many slots are occupied, by whatever block.
-    fn occupied(&self) -> usize {
+    /// How many slots of this record and those that continue it are occupied, by whatever block.
+    pub(super) fn occupied(&self) -> usize {
         // Acquire: pairs with the Release in `Slot::clear`, for a caller that takes the record over.
         let slots = self.with_continuations().flat_map(|record| &record.slots);
         slots.filter(|slot| !slot.block.load(Ordering::Acquire).is_null()).count()
     }
 
     /// Makes the record this thread's, if it is nobody's.
-    fn try_take(&self) -> bool {
+    pub(super) fn try_take(&self) -> bool {
         // Acquire, both: pair with the Release in `give_back`: we see the record as its last thread left it.
         let take =
             |from| self.state.compare_exchange(from, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok();
         match self.state.load(Ordering::Relaxed) {
             FREE => take(FREE),
-            LEFT => self.occupied() == 0 && take(LEFT),
+            LEFT if take(LEFT) => {
+                let free = self.occupied() == 0;
+                if !free {
+                    self.give_back();
+                }
+                free
+            }
             _ => false,
         }
     }
 
-    fn give_back(&self) {
+    pub(super) fn give_back(&self) {
         let state = if self.occupied() == 0 { FREE } else { LEFT };
         // Release: pairs with the Acquire in `try_take`.
         self.state.store(state, Ordering::Release);
@@ -265,7 +273,8 @@ fn publish() -> &'static Record {
 
 /// Spans of threads that have ended. They were forgotten, or are about to be dropped by a destructor.
 pub(crate) fn leaked_spans() -> usize {
-    let left = |record: &&Record| record.state.load(Ordering::Relaxed) == LEFT;
+    // Acquire: pairs with the Release in `give_back`: the continuations were made before.
+    let left = |record: &&Record| record.state.load(Ordering::Acquire) == LEFT;
     registry().filter(left).map(Record::occupied).sum()
 }
 

@@ -55,8 +55,8 @@ pub(super) fn enter(block: &'static Block, word: Word) -> Result<Reservation, Re
 #[inline(always)]
 fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let record = record::fast_lane();
-    // Spares stale handles the rest. Acquire: pairs with the Release in `publish`: the toucher that we look at next is
-    // that of this lease or later.
+    // Spares stale handles the rest. Acquire: pairs with the Release in `publish`: the owner's writes come before our reads,
+    // and the toucher that we look at next is that of this lease or later.
     let now = Word::from_bits(block.word.load(Ordering::Acquire));
     if now != word {
         cold_path();
@@ -86,8 +86,9 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
 /// Whether the lease goes on; asked after the slot has been occupied and a fence run.
 #[inline(always)]
 fn is_current(block: &Block, word: Word) -> bool {
-    // Acquire: pairs with the Release in `publish`: the owner's writes come before our reads.
-    block.word.load(Ordering::Acquire) == word.bits() || cfg!(leasehold_bug = "generation")
+    // Relaxed: an earlier load of the same word acquired what was published with it. This one only has to come behind the
+    // fence.
+    block.word.load(Ordering::Relaxed) == word.bits() || cfg!(leasehold_bug = "generation")
 }
 
 /// For a handle whose word is not the block's: stale, unless a `try_end` is under way.
@@ -145,7 +146,7 @@ fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
 /// proceeds, and the lessor learns that the block is in use.
 fn is_live(block: &Block, word: Word) -> bool {
     loop {
-        // Acquire: pairs with the Release in `publish`: the toucher that we then claim is that of this lease.
+        // Acquire: as in `enter_slot`.
         let now = Word::from_bits(block.word.load(Ordering::Acquire));
         if now == word || cfg!(leasehold_bug = "generation") {
             return true;
@@ -250,8 +251,7 @@ fn count_in(block: &'static Block, word: Word, unit: u64) -> bool {
         if before & (OVERFLOW * unit) != 0 {
             overflow();
         }
-        // Acquire: pairs with the Release in `publish`.
-        if block.word.load(Ordering::Acquire) == word.bits() {
+        if is_current(block, word) {
             return true;
         }
         count_out(block, word, unit);

@@ -85,7 +85,7 @@ impl Store {
         };
         let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= LARGEST).ok_or(NoMemory)?;
         let class = class_of(bytes);
-        let block = match self.cache().and_then(|cache| cache.magazines.get(class)?.pop()) {
+        let block = match self.cache().and_then(|cache| cache.take(class)) {
             Some(block) => block,
             None => self.rent_slow(class)?,
         };
@@ -145,12 +145,16 @@ impl Store {
     #[inline(never)]
     fn rent_slow(self: &Arc<Self>, class: usize) -> Result<&'static Block, NoMemory> {
         select_cache(self);
+        // The cache that is now selected may have what the one selected before had not.
+        if let Some(block) = self.cache().and_then(|cache| cache.take(class)) {
+            return Ok(block);
+        }
         let magazine = self.cache().and_then(|cache| cache.magazines.get(class));
         let mut stock = self.stock();
         if let Some(magazine) = magazine {
             while magazine.len() < capacity_of(class) / 2 {
                 let Some(block) = stock.pop(class) else { break };
-                magazine.push(block);
+                magazine.push(Some(block));
             }
         }
         let idle = stock.pop(class).or_else(|| magazine?.pop());
@@ -233,15 +237,8 @@ pub(super) unsafe fn give_back(block: &'static Block) {
     // SAFETY: `make` put a counted reference there, which lives until `discard`.
     let store = unsafe { &*extra.cast::<Store>() };
     // A closed store has nothing to keep memory for.
-    let magazine = store.cache().and_then(|cache| cache.magazines.get(class));
-    let kept = magazine.filter(|_| !store.is_closed()).filter(|magazine| {
-        let room = magazine.len() < capacity_of(class);
-        if room {
-            magazine.push(block);
-        }
-        room
-    });
-    if kept.is_none() {
+    let kept = store.cache().is_some_and(|cache| !store.is_closed() && cache.keep(block, class));
+    if !kept {
         // SAFETY: the caller's promise; class and store are the block's own.
         unsafe { give_back_slow(block, extra.cast(), class) };
     }
@@ -261,14 +258,14 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
         return store.restock(class, std::iter::once(block));
     }
     select_cache(&store);
-    let Some(magazine) = store.cache().map(|cache| &cache.magazines[class]) else {
-        return store.restock(class, std::iter::once(block));
-    };
-    if magazine.len() >= capacity_of(class) {
-        let half = capacity_of(class).div_ceil(2);
-        store.restock(class, std::iter::from_fn(|| magazine.pop()).take(half));
+    match store.cache() {
+        Some(cache) => {
+            cache.make_room();
+            let kept = cache.keep(block, class);
+            debug_assert!(kept, "there is room now, and the class is kept");
+        }
+        None => store.restock(class, std::iter::once(block)),
     }
-    magazine.push(block);
 }
 
 /// Frees the memory of an idle block, then its control block.
@@ -283,9 +280,15 @@ fn discard(block: &'static Block) {
     unsafe { free(block) };
 }
 
+const NO_CLASS: usize = usize::MAX;
+
 /// What one thread keeps of one store.
 struct Cache {
     store: Arc<Store>,
+    /// The block that came back last, and its class; [`NO_CLASS`] when it has been rented again. Most rents follow the
+    /// return of a block of the same class, and are spared the magazine.
+    last: Cell<Option<&'static Block>>,
+    last_class: Cell<usize>,
     magazines: [Magazine; CACHED_CLASSES],
 }
 
@@ -323,9 +326,9 @@ impl Magazine {
 
     /// The caller has seen that there is room.
     #[inline(always)]
-    fn push(&self, block: &'static Block) {
+    fn push(&self, block: Option<&'static Block>) {
         let len = self.len.get();
-        self.blocks[len].set(Some(block));
+        self.blocks[len].set(block);
         self.len.set(len + 1);
     }
 
@@ -339,11 +342,58 @@ impl Magazine {
 
 impl Cache {
     fn new(store: Arc<Store>) -> Cache {
-        Cache { store, magazines: std::array::from_fn(|_| Magazine::new()) }
+        Cache {
+            store,
+            last: Cell::new(None),
+            last_class: Cell::new(NO_CLASS),
+            magazines: std::array::from_fn(|_| Magazine::new()),
+        }
+    }
+
+    #[inline(always)]
+    fn take(&self, class: usize) -> Option<&'static Block> {
+        if self.last_class.get() == class {
+            self.last_class.set(NO_CLASS);
+            return self.last.get();
+        }
+        self.magazines.get(class)?.pop()
+    }
+
+    /// Keeps the block as the last one, and the one that was it in its magazine. False, with everything as before, when
+    /// that is full or the class is not kept.
+    #[inline(always)]
+    fn keep(&self, block: &'static Block, class: usize) -> bool {
+        if class >= CACHED_CLASSES {
+            return false;
+        }
+        let last_class = self.last_class.get();
+        if let Some(magazine) = self.magazines.get(last_class) {
+            if magazine.len() == capacity_of(last_class) {
+                return false;
+            }
+            magazine.push(self.last.get());
+        }
+        self.last_class.set(class);
+        self.last.set(Some(block));
+        true
+    }
+
+    /// Moves half of the magazine that the last block would go to, if it is full, to the stock.
+    fn make_room(&self) {
+        let class = self.last_class.get();
+        let Some(magazine) = self.magazines.get(class) else { return };
+        if magazine.len() == capacity_of(class) {
+            let half = magazine.len().div_ceil(2);
+            self.store.restock(class, std::iter::from_fn(|| magazine.pop()).take(half));
+        }
     }
 
     /// Moves everything to the stock.
     fn flush(&self) {
+        let class = self.last_class.replace(NO_CLASS);
+        if class != NO_CLASS {
+            self.store.restock(class, self.last.take().into_iter());
+        }
         for (class, magazine) in self.magazines.iter().enumerate() {
             if magazine.len() > 0 {
                 self.store.restock(class, std::iter::from_fn(|| magazine.pop()));
