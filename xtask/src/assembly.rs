@@ -47,7 +47,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 /// Builds the probe as users build: the release profile, without flags of this machine.
 pub(crate) fn build_probe() -> Result<PathBuf, Box<dyn Error>> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--package", "check-speed", "--example", "probe"]);
+    cargo.args(["build", "--release", "--package", "check-speed", "--bin", "probe"]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.current_dir(root()).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     cargo.stderr(std::process::Stdio::inherit());
