@@ -71,7 +71,7 @@ pub fn beside(
         });
         let _first = OnProcessor::nth(0);
         let mut measured = None;
-        // Twice, the first time to warm up: with one call in the source, the compiler puts the operation into the loop.
+        // Twice, the first time to warm up.
         for times in [times / 4, times] {
             busy.wait_until_at_work();
             let before = busy.operations();

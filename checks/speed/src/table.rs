@@ -139,7 +139,10 @@ impl fmt::Debug for Row<'_> {
 }
 
 /// Calls `operation` so many times and adds up what it returns.
-#[inline(always)]
+///
+/// Never inlined, so that the loop has the registers to itself and the operation is called from one place only, where the
+/// compiler inlines it.
+#[inline(never)]
 pub fn repeat(times: u64, mut operation: impl FnMut() -> u64) -> u64 {
     let mut done = 0;
     for _ in 0..times {
