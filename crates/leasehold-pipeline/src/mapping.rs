@@ -11,7 +11,14 @@ use leasehold::{FileMapping, SharedOwner};
 /// vectors; one that is cut ends the process with `SIGBUS`, as with every program that maps its input.
 #[expect(unsafe_code, reason = "no program can lock others out of a file, so mapping one is a promise")]
 pub(crate) fn map(file: &File) -> io::Result<SharedOwner<u8>> {
-    // SAFETY: `Source` and `Model` pass on to their users, in their documentation, that inputs and models must
-    // not be written to or cut while in use.
+    // SAFETY: `Model` passes on to its users, in its documentation, that models must not be written to or cut while
+    // in use.
     unsafe { FileMapping::open(file) }
+}
+
+/// Maps a part of such a file; the part lies within it.
+#[expect(unsafe_code, reason = "as for `map`")]
+pub(crate) fn map_range(file: &File, offset: u64, len: usize) -> io::Result<SharedOwner<u8>> {
+    // SAFETY: `Source` passes on the same for inputs, and asks for no more than the file's length.
+    unsafe { FileMapping::open_range(file, offset, len) }
 }

@@ -21,7 +21,6 @@ use self::window::Window;
 use crate::{
     document::{Document, Place, Text},
     error::SourceError,
-    mapping,
 };
 
 /// Where text separates into documents.
@@ -195,6 +194,5 @@ fn open_window(input: &Input, format: Format, pool: &MemoryPool) -> Result<Windo
     if !metadata.is_file() || metadata.len() == 0 {
         return Ok(Window::stream(path.as_path().into(), format, Box::new(file), pool));
     }
-    let mapping = mapping::map(&file).map_err(|source| SourceError::Read { path: path.clone(), source })?;
-    Ok(Window::mapped(path.as_path().into(), format, mapping, pool))
+    Ok(Window::file(path.as_path().into(), format, file, metadata.len(), pool))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    fs::File,
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -14,13 +15,16 @@ use super::{
     Format, Split,
     record::{Found, find},
 };
-use crate::error::SourceError;
+use crate::{error::SourceError, mapping};
 
 /// Size of the blocks that a stream is read in, unless a record is longer.
 const BLOCK: usize = 64 * 1024;
 
 /// The longest record of a stream; a mapped file has no such limit.
 const LONGEST: usize = 256 * 1024 * 1024;
+
+/// How much of a file is mapped at a time, unless a record is longer.
+const MAPPED: usize = 8 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -32,12 +36,23 @@ pub(super) struct Record {
     pub(super) offset: u64,
 }
 
-/// The bytes of one input: the whole mapped file, or the block of a stream that was read last.
+/// Where the bytes of an input come from.
+enum Origin {
+    /// A file of so many bytes, mapped piece by piece: memory in use does not depend on its length.
+    File { file: File, length: u64 },
+    /// A stream, read block by block.
+    Stream(Box<dyn Read + Send>),
+    /// A stream that has ended.
+    Ended,
+}
+
+/// The bytes of one input that are in memory: the piece of a file that was mapped last, or the block of a stream that
+/// was read last.
 pub(super) struct Window {
     path: Arc<Path>,
     format: Format,
     pool: MemoryPool,
-    reader: Option<Box<dyn Read + Send>>,
+    origin: Origin,
     data: SharedOwner<u8>,
     /// Where in `data` the next record begins.
     at: usize,
@@ -49,18 +64,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn mapped(path: Arc<Path>, format: Format, data: SharedOwner<u8>, pool: &MemoryPool) -> Self {
-        Self {
-            path,
-            format,
-            pool: pool.clone(),
-            reader: None,
-            data,
-            at: 0,
-            offset: 0,
-            lines: 0,
-            started: false,
-        }
+    pub(super) fn file(path: Arc<Path>, format: Format, file: File, length: u64, pool: &MemoryPool) -> Self {
+        Self::new(path, format, Origin::File { file, length }, pool)
     }
 
     pub(super) fn stream(
@@ -69,8 +74,12 @@ impl Window {
         reader: Box<dyn Read + Send>,
         pool: &MemoryPool,
     ) -> Self {
-        let empty = SharedOwner::from_static(&[]);
-        Self { reader: Some(reader), ..Self::mapped(path, format, empty, pool) }
+        Self::new(path, format, Origin::Stream(reader), pool)
+    }
+
+    fn new(path: Arc<Path>, format: Format, origin: Origin, pool: &MemoryPool) -> Self {
+        let data = SharedOwner::from_static(&[]);
+        Self { path, format, pool: pool.clone(), origin, data, at: 0, offset: 0, lines: 0, started: false }
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {
@@ -93,7 +102,7 @@ impl Window {
         }
         loop {
             let bytes = &self.data[self.at..];
-            match find(self.split(), bytes, self.reader.is_none()) {
+            match find(self.split(), bytes, self.is_complete()) {
                 Found::Record { text, next } => {
                     let before = newlines(&bytes[..text.start]);
                     let after = newlines(&bytes[text.start..next]);
@@ -117,7 +126,7 @@ impl Window {
 
     /// Steps over a byte order mark.
     fn start(&mut self) -> Result<(), SourceError> {
-        while self.reader.is_some() && self.data.len() < BYTE_ORDER_MARK.len() {
+        while !self.is_complete() && self.data.len() < BYTE_ORDER_MARK.len() {
             self.refill()?;
         }
         if self.data.starts_with(BYTE_ORDER_MARK) {
@@ -134,10 +143,42 @@ impl Window {
         }
     }
 
+    /// Whether nothing comes behind `data`.
+    fn is_complete(&self) -> bool {
+        match &self.origin {
+            Origin::File { length, .. } => self.offset + self.data.len() as u64 >= *length,
+            Origin::Stream(_) => false,
+            Origin::Ended => true,
+        }
+    }
+
+    /// Replaces `data` by what begins with the rest of it and goes on behind it.
+    fn refill(&mut self) -> Result<(), SourceError> {
+        let next = match &self.origin {
+            Origin::File { file, length } => self.map_on(file, *length)?,
+            _ => self.read_on()?,
+        };
+        self.offset = self.consumed();
+        self.at = 0;
+        self.data = next;
+        Ok(())
+    }
+
+    /// Maps the next piece of the file. Documents keep the piece that they lie in.
+    fn map_on(&self, file: &File, length: u64) -> Result<SharedOwner<u8>, SourceError> {
+        let wanted = MAPPED.max((self.data.len() - self.at).saturating_mul(2)) as u64;
+        let start = self.consumed();
+        let piece = wanted.min(length - start);
+        usize::try_from(piece)
+            .map_err(io::Error::other)
+            .and_then(|piece| mapping::map_range(file, start, piece))
+            .map_err(|source| SourceError::Read { path: self.path.to_path_buf(), source })
+    }
+
     /// Reads on into a new block that begins with what is left of the last one.
     ///
     /// Stops early where a line is complete, so that lines do not wait for a slow writer to fill a block.
-    fn refill(&mut self) -> Result<(), SourceError> {
+    fn read_on(&mut self) -> Result<SharedOwner<u8>, SourceError> {
         let tail = &self.data[self.at..];
         if tail.len() > LONGEST {
             let path = self.path.to_path_buf();
@@ -146,11 +187,11 @@ impl Window {
         let mut block: MemoryOwner<u8> = self.pool.rent(BLOCK.max(tail.len() * 2));
         block[..tail.len()].copy_from_slice(tail);
         let mut filled = tail.len();
-        while let Some(reader) = &mut self.reader
+        while let Origin::Stream(reader) = &mut self.origin
             && filled < block.len()
         {
             match reader.read(&mut block[filled..]) {
-                Ok(0) => self.reader = None,
+                Ok(0) => self.origin = Origin::Ended,
                 Ok(read) => {
                     let complete = memchr(b'\n', &block[filled..filled + read]).is_some();
                     filled += read;
@@ -165,10 +206,7 @@ impl Window {
             }
         }
         block.truncate(filled);
-        self.offset += self.at as u64;
-        self.at = 0;
-        self.data = block.into_shared();
-        Ok(())
+        Ok(block.into_shared())
     }
 }
 

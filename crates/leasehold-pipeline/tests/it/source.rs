@@ -140,3 +140,20 @@ fn files_that_the_kernel_makes_up_are_read_as_streams() {
     let documents = read(PathBuf::from("/proc/self/status"), Format::Text(Split::Line)).unwrap();
     assert!(documents[0].text().unwrap().starts_with("Name:"));
 }
+
+#[test]
+fn a_file_that_is_mapped_in_pieces_reads_as_a_whole() {
+    let directory = TempDir::new().unwrap();
+    // Lines of many lengths, one of them longer than a piece, over several pieces of 8 MiB.
+    let mut expected: Vec<String> =
+        (0..60_000).map(|line| format!("{line} {}", "é".repeat(line % 211))).collect();
+    expected[30_000] = "x".repeat(9 << 20);
+    let path = file(&directory, "a.txt", expected.join("\n").as_bytes());
+    let documents = read(path.clone(), Format::Text(Split::Line)).unwrap();
+    assert_eq!(documents.len(), expected.len());
+    for (index, (document, expected)) in documents.iter().zip(&expected).enumerate() {
+        assert_eq!(document.place.line, index as u64 + 1);
+        assert!(document.text().unwrap() == expected, "line {}", index + 1);
+    }
+    assert_eq!(documents.last().unwrap().consumed, fs::metadata(path).unwrap().len());
+}

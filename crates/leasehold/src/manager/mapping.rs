@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use super::{MemoryManager, MemoryManagerMut};
 use crate::{MemoryOwner, SharedOwner};
@@ -38,6 +38,34 @@ impl FileMapping {
     pub unsafe fn open(file: &File) -> io::Result<SharedOwner<u8>> {
         // SAFETY: the caller's promise.
         let mapping = unsafe { Mmap::map(file) }?;
+        Ok(SharedOwner::from_manager(FileMapping(mapping)))
+    }
+
+    /// Maps `len` bytes of `file` from `offset` on, which need not be a multiple of anything. For reading a large file
+    /// piece by piece without copying: what is in memory is what is mapped.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    ///
+    /// # Safety
+    /// As [`open`](Self::open). The range lies within the file.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use leasehold::FileMapping;
+    ///
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// // SAFETY: nobody edits the manifest while the tests run, and it is longer than that.
+    /// let text = unsafe { FileMapping::open_range(&file, 1, 7)? };
+    /// assert_eq!(text, b"package"[..]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub unsafe fn open_range(file: &File, offset: u64, len: usize) -> io::Result<SharedOwner<u8>> {
+        // SAFETY: the caller's promise.
+        let mapping = unsafe { MmapOptions::new().offset(offset).len(len).map(file) }?;
         Ok(SharedOwner::from_manager(FileMapping(mapping)))
     }
 }
