@@ -65,9 +65,12 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     // Relaxed: the toucher is our own claim, or one that made it `SEVERAL`, and either came with a full fence; see
     // `touch`.
     let toucher = block.toucher.load(Ordering::Relaxed);
-    if toucher != record.as_ptr() && toucher != SEVERAL {
+    if toucher != record.as_ptr() {
+        // Not so cold, but two tests in one condition cost the sole toucher more than a jump costs the others.
         cold_path();
-        return enter_slow(block, word);
+        if toucher != SEVERAL {
+            return enter_slow(block, word);
+        }
     }
     let slot = record.first_slot();
     if !slot.is_free() {
