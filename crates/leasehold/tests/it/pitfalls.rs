@@ -10,7 +10,7 @@ use leasehold::{
     Lessor, Memory, MemoryOwner, MemoryPool, ReadOnlyMemory, SharedOwner, counters, reclaim_now,
 };
 
-use crate::support::{Flag, Tally, alone, bounded};
+use crate::support::{Flag, Tally, alone, bounded, leak};
 
 #[test]
 fn pitfall_01_a_forgotten_span_keeps_its_block_and_its_record() {
@@ -21,8 +21,7 @@ fn pitfall_01_a_forgotten_span_keeps_its_block_and_its_record() {
         // A leaked guard is `'static`, and a reference to it may be read by every thread for ever.
         let (send, receive) = mpsc::channel::<&'static leasehold::Span<'static, _>>();
         thread::spawn(move || {
-            let memory: &'static ReadOnlyMemory<_> = Box::leak(Box::new(memory));
-            send.send(Box::leak(Box::new(memory.span().unwrap()))).unwrap();
+            send.send(leak(leak(memory).span().unwrap())).unwrap();
         })
         .join()
         .unwrap();
@@ -230,7 +229,7 @@ fn pitfall_04_a_span_may_outlive_the_librarys_thread_locals() {
         let (lessor, memory) = MemoryOwner::from(vec![1u8; 8]).lease_read_only();
         for early in [true, false] {
             thread::spawn(move || {
-                let memory: &'static ReadOnlyMemory<u8> = Box::leak(Box::new(memory));
+                let memory = leak(memory);
                 if early {
                     drop(memory.span().unwrap());
                 } else {

@@ -1,10 +1,11 @@
 //! What the tests share: a runtime of a few lines, a watchdog, and elements that count their drops.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -64,6 +65,14 @@ pub fn bounded<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> 
     let patience = Duration::from_secs(if cfg!(miri) { 600 } else { 30 });
     outcome.recv_timeout(patience).expect("the test hangs");
     thread.join().unwrap().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Leaks a value, and remembers where, so that a leak checker knows that it is on purpose.
+pub fn leak<T: Any + Sync>(value: T) -> &'static T {
+    static LEAKED: Mutex<Vec<&(dyn Any + Sync)>> = Mutex::new(Vec::new());
+    let leaked: &'static T = Box::leak(Box::new(value));
+    LEAKED.lock().unwrap().push(leaked);
+    leaked
 }
 
 /// The panic of `body`, or what it gives.
