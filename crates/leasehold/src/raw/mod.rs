@@ -15,6 +15,11 @@
 //! - **R5, static sites.** Call sites are `&'static Location`s; one read from a block may be another lease's, never
 //!   dangling.
 //!
+//! # Orderings
+//! Each has a comment that names its partner, and a model that fails when it is weakened (`cargo xtask orderings`). Those
+//! marked `unmodelled` have none: in models the light fence is a full one, which hides what these do where it is not, or
+//! they order the initialisation of a record, which models do not track. The comment is then the whole argument.
+//!
 //! # The file to open
 //! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` and `membarrier` the asymmetric fence;
 //! `reserve` entering and leaving; `lease` beginning and ending; `limbo` ended leases nobody waits for; `window`,

@@ -165,7 +165,7 @@ impl Record {
         let touches = self.touches.load(Ordering::Relaxed);
         // Release: pairs with the Acquire in `touched_since`: who sees the new count also sees every slot
         // store that came before it.
-        self.touches.store(touches + 1, Ordering::Release);
+        self.touches.store(touches + 1, Ordering::Release); // unmodelled
     }
 
     pub(super) fn touches(&self) -> u64 {
@@ -175,7 +175,7 @@ impl Record {
 
     pub(super) fn touched_since(&self, touches: u64) -> bool {
         // Acquire: pairs with the Release in `announce_touch`.
-        self.touches.load(Ordering::Acquire) > touches
+        self.touches.load(Ordering::Acquire) > touches // unmodelled
     }
 
     /// How many slots of this record and those that continue it are occupied, by whatever block.
@@ -274,7 +274,7 @@ fn publish() -> &'static Record {
 /// Spans of threads that have ended. They were forgotten, or are about to be dropped by a destructor.
 pub(crate) fn leaked_spans() -> usize {
     // Acquire: pairs with the Release in `give_back`: the continuations were made before.
-    let left = |record: &&Record| record.state.load(Ordering::Acquire) == LEFT;
+    let left = |record: &&Record| record.state.load(Ordering::Acquire) == LEFT; // unmodelled
     registry().filter(left).map(Record::occupied).sum()
 }
 

@@ -57,7 +57,7 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let record = record::fast_lane();
     // Spares stale handles the rest. Acquire: pairs with the Release in `publish`: the owner's writes come before our reads,
     // and the toucher that we look at next is that of this lease or later.
-    let now = Word::from_bits(block.word.load(Ordering::Acquire));
+    let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
     if now != word {
         cold_path();
         return refuse(now, block, word);
@@ -150,7 +150,7 @@ fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
 fn is_live(block: &Block, word: Word) -> bool {
     loop {
         // Acquire: as in `enter_slot`.
-        let now = Word::from_bits(block.word.load(Ordering::Acquire));
+        let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
         if now == word || cfg!(leasehold_bug = "generation") {
             return true;
         }
