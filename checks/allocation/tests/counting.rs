@@ -8,6 +8,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::thread;
 
 use leasehold::{Lessor, MemoryOwner, MemoryPool, SharedOwner, counters, reclaim_now};
@@ -162,17 +163,10 @@ fn every_operation_of_the_steady_state_allocates_nothing() {
 
 /// The revoker's work when another thread has been inside.
 fn other_threads_take_part(pool: &MemoryPool) {
-    let (views, inbox) = std::sync::mpsc::sync_channel::<Option<leasehold::ReadOnlyMemory<u8>>>(0);
-    let (answers, answered) = std::sync::mpsc::sync_channel(0);
-    let reader = thread::spawn(move || {
-        while let Ok(Some(memory)) = inbox.recv() {
-            answers.send(memory.span().map_or(0, |span| span.len())).unwrap();
-        }
-    });
-    let touched = |memory: leasehold::ReadOnlyMemory<u8>| {
-        views.send(Some(memory)).unwrap();
-        assert_eq!(answered.recv().unwrap(), 100);
-    };
+    let desk = std::sync::Arc::new(Desk::default());
+    let readers = std::sync::Arc::clone(&desk);
+    let reader = thread::spawn(move || while readers.serve() {});
+    let touched = |memory| assert_eq!(desk.ask(Order::Read(memory)), 100);
     let mut slot = Some(MemoryOwner::from(vec![0u8; 100]));
     allocates_nothing("read elsewhere, reclaim, revoke", || {
         let (lessor, memory) = slot.take().unwrap().lease_read_only();
@@ -186,8 +180,45 @@ fn other_threads_take_part(pool: &MemoryPool) {
         touched(memory);
         drop(lessor);
     });
-    views.send(None).unwrap();
+    desk.ask(Order::Stop);
     reader.join().unwrap();
+}
+
+/// Where one thread asks another to look at memory. Channels of the standard library allocate now and then.
+#[derive(Default)]
+struct Desk {
+    order: Mutex<Option<Order>>,
+    answer: Mutex<Option<usize>>,
+    changed: Condvar,
+    answered: Condvar,
+}
+
+enum Order {
+    Read(leasehold::ReadOnlyMemory<u8>),
+    Stop,
+}
+
+impl Desk {
+    fn ask(&self, order: Order) -> usize {
+        *self.order.lock().unwrap() = Some(order);
+        self.changed.notify_one();
+        let mut answer =
+            self.answered.wait_while(self.answer.lock().unwrap(), |answer| answer.is_none()).unwrap();
+        answer.take().unwrap()
+    }
+
+    /// Carries out one order. False when it was the last.
+    fn serve(&self) -> bool {
+        let mut order = self.changed.wait_while(self.order.lock().unwrap(), |order| order.is_none()).unwrap();
+        let order = order.take().unwrap();
+        let answer = match &order {
+            Order::Read(memory) => memory.span().map_or(0, |span| span.len()),
+            Order::Stop => 0,
+        };
+        *self.answer.lock().unwrap() = Some(answer);
+        self.answered.notify_one();
+        matches!(order, Order::Read(_))
+    }
 }
 
 fn a_lease_over_a_fresh_vector_costs_the_vector_only() {

@@ -53,8 +53,8 @@ pub(super) unsafe fn publish(block: &'static Block, kind: Kind, site: Site) -> (
         block.parts.store(1, Ordering::Relaxed);
     }
     block.toucher.store(toucher, Ordering::Relaxed);
-    // Release: pairs with the Acquire in `enter`: what the owner wrote comes before what a reader reads.
-    block.word.store(word.bits(), Ordering::Release);
+    // Release: pairs with the Acquires in `enter_slot` and `is_live`: what the owner wrote comes before what a reader reads.
+    block.word.store(word.bits(), Ordering::Release); // unmodelled
     (block, word)
 }
 

@@ -18,7 +18,8 @@
 //! # Orderings
 //! Each has a comment that names its partner, and a model that fails when it is weakened (`cargo xtask orderings`). Those
 //! marked `unmodelled` have none: in models the light fence is a full one, which hides what these do where it is not, or
-//! they order the initialisation of a record, which models do not track. The comment is then the whole argument.
+//! it would take more preemptions than a model can afford, or they order the initialisation of a record, which models do
+//! not track. The comment is then the whole argument.
 //!
 //! # The file to open
 //! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` and `membarrier` the asymmetric fence;

@@ -307,7 +307,7 @@ impl Counted {
 fn departed(block: &'static Block) {
     // SeqCst: pairs with the fence in `try_finish`: of two that leave at once, the later sees both gone; and either we see
     // a draining state or the one who sets it sees us gone.
-    fence(Ordering::SeqCst);
+    fence(Ordering::SeqCst); // unmodelled
     let now = Word::from_bits(block.word.load(Ordering::Relaxed));
     if now.is(State::Draining) || now.is(State::DrainingAbandoned) {
         try_finish(block, now);
@@ -344,7 +344,8 @@ pub(super) fn try_finish(block: &'static Block, now: Word) -> bool {
     // Release: pairs with the Acquire in `lease::is_reclaimed`: what the readers did, which the checks above acquired,
     // comes before what the lessor does.
     let next = now.after().bits();
-    match block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed) {
+    let finished = block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed); // unmodelled
+    match finished {
         Ok(_) => {
             block.wake();
             true
