@@ -14,10 +14,6 @@ cmp rcx,r14
 jne
 mov rcx,QWORD PTR [rbx+0x8]
 cmp rcx,rax
-setne dl
-cmp rcx,0x1
-setne cl
-test dl,cl
 jne
 mov rcx,QWORD PTR [rax]
 test rcx,rcx
