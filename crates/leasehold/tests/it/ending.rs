@@ -563,3 +563,17 @@ fn spans_are_released_in_any_order() {
     }
     assert!(in_use.lessor.try_reclaim().is_ok());
 }
+
+#[test]
+fn every_end_gives_a_returned_buffer_back_whatever_was_forgotten_under_it() {
+    let lease = || {
+        let (lessor, memory) = MemoryOwner::from(vec![1, 2, 3]).lease();
+        std::mem::forget(memory.span().unwrap());
+        drop(memory);
+        lessor
+    };
+    assert!(lease().try_reclaim().is_ok());
+    assert!(lease().revoke().try_take().is_ok());
+    assert!(lease().revoke().wait().is_ok());
+    assert!(Lessor::revoke_all([lease()]).pop().unwrap().try_take().is_ok());
+}
