@@ -44,11 +44,12 @@
 //!
 //! # Testing and verification
 //!
-//! Loom models of every path run the code that ships, and fail when a memory ordering that they can judge is weakened; a litmus program checks the kernel's barrier against a control that has to fail; tests run under miri with
-//! both aliasing models and under the thread and address sanitizers; a property test and a fuzz target compare random operations with a
-//! slow oracle; a stress program reads recycled buffers and has to find bugs that are planted on purpose; misuse
-//! that must not compile is compiled; allocations and instructions are counted. The commands are in the repository's
-//! `CONTRIBUTING.md`.
+//! Loom models of every path run the code that ships, and fail when a memory ordering that they can judge is
+//! weakened; a litmus program checks the kernel's barrier against a control that has to fail; tests run under miri
+//! with both aliasing models and under the thread and address sanitizers; a property test and a fuzz target compare
+//! random operations with a slow oracle; a stress program reads recycled buffers and has to find bugs that are
+//! planted on purpose; misuse that must not compile is compiled; allocations and instructions are counted. The
+//! commands are in the repository's `CONTRIBUTING.md`.
 //!
 //! # Features
 //!
