@@ -58,6 +58,8 @@
 //! The `cfg` `leasehold_fences` makes spans use real fences where `membarrier` would do, for systems whose seccomp filter arrives
 //! late.
 
+#[expect(unsafe_code, reason = "backings answer for the memory that they give")]
+mod backing;
 mod counters;
 mod error;
 mod handle;
@@ -75,6 +77,9 @@ mod shared;
 mod span;
 mod sync;
 
+pub use backing::{Backing, BackingError, Heap};
+#[cfg(unix)]
+pub use backing::{Granted, HugePages, Pages};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
     HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused, RentError, Revoked,

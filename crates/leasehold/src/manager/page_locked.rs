@@ -8,6 +8,7 @@ use bytemuck::Pod;
 
 use super::{MemoryManager, MemoryManagerMut};
 use crate::MemoryOwner;
+use crate::backing::system;
 
 /// Zeroed memory that is locked into RAM: never swapped out, no page fault at first touch.
 ///
@@ -45,31 +46,23 @@ impl<T: Pod + Send> PageLocked<T> {
         let elements = unsafe { alloc_zeroed(layout) };
         let elements = NonNull::new(elements.cast::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
         let locked = PageLocked { elements, len, layout };
-        // SAFETY: the pages are ours; locking changes no contents.
-        let status = unsafe { libc::mlock(elements.as_ptr().cast(), layout.size()) };
-        if status != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        system::lock(elements.cast(), layout.size())?;
         Ok(MemoryOwner::from_manager(locked))
     }
 }
 
 /// Whole pages for `len` elements, at least one.
 fn page_layout<T>(len: usize) -> Option<Layout> {
-    // SAFETY: sysconf reads a constant of the system.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
-    let elements = Layout::array::<T>(len).ok()?.align_to(page).ok()?;
+    let elements = Layout::array::<T>(len).ok()?.align_to(system::page_size()).ok()?;
     let size = elements.size().max(1).checked_next_multiple_of(elements.align())?;
     Layout::from_size_align(size, elements.align()).ok()
 }
 
 impl<T> Drop for PageLocked<T> {
     fn drop(&mut self) {
-        let ptr = self.elements.as_ptr();
-        // SAFETY: the pages are ours. Unlocking what is not locked is no error.
-        unsafe { libc::munlock(ptr.cast(), self.layout.size()) };
+        system::unlock(self.elements.cast(), self.layout.size());
         // SAFETY: allocated with this layout. plain types have no destructor to run.
-        unsafe { dealloc(ptr.cast(), self.layout) };
+        unsafe { dealloc(self.elements.as_ptr().cast(), self.layout) };
     }
 }
 

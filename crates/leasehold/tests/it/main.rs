@@ -3,6 +3,7 @@
 
 mod after_revocation;
 mod auto_traits;
+mod backing;
 mod ending;
 mod memory;
 mod pitfalls;
