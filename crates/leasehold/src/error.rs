@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 
+use crate::backing::BackingError;
 use crate::raw::{self, Origin, Sites};
 
 /// The lease of a handle is over: the handle gives no more access.
@@ -302,26 +303,84 @@ impl<M, E: fmt::Display> std::error::Error for Refused<M, E> {}
 ///
 /// # Examples
 /// ```
-/// use leasehold::MemoryPool;
+/// use leasehold::{MemoryPool, RentError};
 ///
 /// let error = MemoryPool::shared().try_rent::<u64>(usize::MAX).unwrap_err();
-/// assert_eq!(error.len, usize::MAX);
+/// assert!(matches!(error, RentError::TooLarge { len: usize::MAX, element_size: 8 }));
 /// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RentError {
+    /// No buffer of any pool is that large.
+    TooLarge {
+        /// Elements asked for.
+        len: usize,
+        /// Bytes in an element.
+        element_size: usize,
+    },
+    /// The buffer would be larger than the whole budget, so no wait would help.
+    OverBudget {
+        /// Bytes in the buffer.
+        asked: usize,
+        /// Bytes that the pool may hold.
+        budget: usize,
+    },
+    /// The budget is used up.
+    Exhausted(Exhausted),
+    /// The backing has no memory.
+    Backing(BackingError),
+}
+
+/// How a budget stands that is used up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RentError {
-    /// Elements asked for.
-    pub len: usize,
-    /// Bytes in an element.
-    pub element_size: usize,
+#[non_exhaustive]
+pub struct Exhausted {
+    /// Bytes asked for.
+    pub asked: usize,
+    /// Bytes that the pool may hold.
+    pub budget: usize,
+    /// Bytes of buffers that are rented, revoked and still in use, or promised to those who wait.
+    pub used: usize,
+    /// Bytes of buffers that nobody uses, and that were not enough.
+    pub idle: usize,
+    /// Rents that wait.
+    pub waiting: usize,
 }
 
 impl fmt::Display for RentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no memory for {} elements of {} bytes", self.len, self.element_size)
+        match self {
+            RentError::TooLarge { len, element_size } => {
+                write!(f, "no memory for {len} elements of {element_size} bytes")
+            }
+            RentError::OverBudget { asked, budget } => {
+                write!(f, "a buffer of {asked} bytes is larger than the whole budget of {budget} bytes")
+            }
+            RentError::Exhausted(state) => state.fmt(f),
+            RentError::Backing(_) => f.write_str("the backing of the pool has no memory"),
+        }
     }
 }
 
-impl std::error::Error for RentError {}
+impl std::error::Error for RentError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RentError::Backing(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exhausted { asked, budget, used, idle, waiting } = self;
+        write!(
+            f,
+            "no room for {asked} bytes: of a budget of {budget} bytes {used} are used and {idle} idle, and \
+             {waiting} rents wait"
+        )
+    }
+}
 
 /// A row does not fit into a ragged batch. Nothing was added.
 ///

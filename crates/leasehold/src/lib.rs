@@ -82,7 +82,8 @@ pub use backing::{Backing, BackingError, Heap};
 pub use backing::{Granted, HugePages, Pages};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
-    HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused, RentError, Revoked,
+    Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused,
+    RentError, Revoked,
 };
 pub use handle::{MemoryHandle, MemoryHandleMut};
 pub use lessor::{Exclusive, LeaseKind, Lessor, ReadOnly, Returned, Revocation, SharedReadOnly};
@@ -93,7 +94,9 @@ pub use manager::{FileMapping, FileMappingMut};
 pub use manager::{MemoryManager, MemoryManagerMut, SharedSlice};
 pub use memory::{Memory, ReadOnlyMemory};
 pub use owner::MemoryOwner;
-pub use pool::MemoryPool;
+pub use pool::{
+    BoundedPool, ClassStats, LeakGuard, MemoryPool, OutstandingRent, PoolBuilder, PoolStats, Rent,
+};
 pub use ragged::Ragged;
 pub use scope::{scope, scope_read_only};
 pub use shared::SharedOwner;

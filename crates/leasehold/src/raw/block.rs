@@ -20,40 +20,46 @@ pub(super) const SEVERAL: *mut Record = ptr::without_provenance_mut(1);
 
 #[repr(C, align(128))]
 pub struct Block {
-    // Line 0: read by every span, written when a lease begins or ends.
+    // Line 0: read by every span, written when a tenancy or a lease begins or ends.
     /// The [`Word`].
     pub(super) word: AtomicU64,
     /// Null, the record of the only thread that has entered this lease so far, or [`SEVERAL`].
     pub(super) toucher: AtomicPtr<Record>,
     /// Where the present tenancy began: the rent, or the making of the owner.
     created: AtomicPtr<Location<'static>>,
+    /// When, for rents: see [`super::clock`].
+    rented_at: AtomicU64,
+    /// Who waits for the end of the lease. The standard library's mutex never allocates.
+    waiter: Mutex<Option<Waker>>,
+    /// Link of the free list that holds the block.
+    next: Cell<Option<&'static Block>>,
+
+    // Line 1: written by pins, parts and shares, and read by who lets go of the memory. Where nobody pins or shares, all
+    // threads keep a copy of it, so memory that is rented in one and returned in another stays out of the other's way.
     /// What is behind the block and how to let go of it.
     source: UnsafeCell<Source>,
-
-    // Line 1: written by pins, parts and shares.
-    /// Pins in the low half, counted spans in the high half.
+    /// Pins in the low half, counted spans in the high half, and [`HOOKED`].
     pub(super) counted: AtomicU64,
     /// Parts of an exclusive lease, and [`AWAITED`].
     pub(super) parts: AtomicU64,
     /// Shared owners.
     pub(super) shares: AtomicUsize,
-    /// Who waits for the end of the lease. The standard library's mutex never allocates.
-    waiter: Mutex<Option<Waker>>,
-    /// Link of whichever free list holds the block.
-    next: Cell<Option<&'static Block>>,
 
     history: History,
 }
 
-/// Lines 2 and 3.
+/// Lines 2 and 3: the call sites of the latest leases, each overwritten by the [`HISTORY`]th after it.
 #[repr(align(64))]
 struct History([Episode; HISTORY]);
+
+/// In [`Block::counted`]: the source wants to hear of pins. Here, because whoever pins reads the counter anyway.
+pub(super) const HOOKED: u64 = 1 << 63;
 
 /// In [`Block::parts`]: somebody awaits the return of the last part.
 pub(super) const AWAITED: u64 = 1 << 63;
 
-/// How many leases a block remembers the call sites of.
-const HISTORY: usize = if cfg!(leasehold_loom) { 1 } else { 4 };
+/// How many leases a block remembers the call sites of, the one to come included.
+const HISTORY: usize = if cfg!(leasehold_loom) { 2 } else { 4 };
 
 // SAFETY: the atomics and the mutex are shared freely; `source` is written only by whoever holds the block
 // exclusively (R2) and read under an exclusive hold or a reservation (R3), ordered by `word`; `next` belongs to
@@ -112,12 +118,13 @@ impl Block {
             word: AtomicU64::new(Word::FIRST.bits()),
             toucher: AtomicPtr::new(ptr::null_mut()),
             created: AtomicPtr::new(ptr::null_mut()),
+            rented_at: AtomicU64::new(0),
+            waiter: Mutex::new(None),
+            next: Cell::new(None),
             source: UnsafeCell::new(Source::NONE),
             counted: AtomicU64::new(0),
             parts: AtomicU64::new(0),
             shares: AtomicUsize::new(0),
-            waiter: Mutex::new(None),
-            next: Cell::new(None),
             history: History(std::array::from_fn(|_| Episode::new())),
         }
     }
@@ -131,6 +138,19 @@ impl Block {
     pub(crate) unsafe fn settle(&self, source: Source) {
         // SAFETY: by the caller's promise nobody else reads or writes the source.
         unsafe { self.source.get().write(source) };
+        // A stale handle may be counting itself in and out again, so nothing but the mark is changed.
+        let hooked = source.kind.pin_hooks.is_some();
+        if hooked != self.is_hooked() {
+            // Relaxed: the hold is exclusive; published with it.
+            self.counted.fetch_xor(HOOKED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether pins of the present tenancy have hooks. For whoever holds the block or a reservation of it.
+    #[inline]
+    pub(super) fn is_hooked(&self) -> bool {
+        // Relaxed: written before the hold that the caller's comes from.
+        self.counted.load(Ordering::Relaxed) & HOOKED != 0
     }
 
     /// # Safety
@@ -147,6 +167,16 @@ impl Block {
         self.created.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
     }
 
+    #[inline]
+    pub(super) fn stamp_rented(&self, now: u64) {
+        // Relaxed: a time stamp orders nothing.
+        self.rented_at.store(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn rented_at(&self) -> u64 {
+        self.rented_at.load(Ordering::Relaxed)
+    }
+
     pub(super) fn created(&self) -> Option<Site> {
         site(&self.created)
     }
@@ -155,9 +185,17 @@ impl Block {
         &self.history.0[word.generation() as usize % HISTORY]
     }
 
+    /// Called by whoever begins the lease `word`, before it is published.
     #[inline]
     pub(super) fn stamp_leased(&self, word: Word, leased: Site) {
-        self.episode(word).begin(word.generation(), self.created.load(Ordering::Relaxed), leased);
+        // Release: pairs with the Acquire fence in `sites`: who sees a site below also sees that the lease before this one
+        // is over.
+        fence(Ordering::Release);
+        let episode = self.episode(word);
+        // Relaxed, all: published with the word; only who comes too late has to fear that they are another lease's.
+        episode.created.store(self.created.load(Ordering::Relaxed), Ordering::Relaxed);
+        episode.leased.store(ptr::from_ref(leased).cast_mut(), Ordering::Relaxed);
+        episode.revoked.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     #[inline]
@@ -171,8 +209,15 @@ impl Block {
         self.episode(word).revoked.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
+    /// The call sites of the lease `word`; none when later leases have overwritten them.
     pub(super) fn sites(&self, word: Word) -> Sites {
-        self.episode(word).sites(word.generation())
+        let Episode { created, leased, revoked } = self.episode(word);
+        let sites = Sites { created: site(created), leased: site(leased), revoked: site(revoked) };
+        // Acquire: pairs with the Release fence in `stamp_leased`.
+        fence(Ordering::Acquire);
+        // A lease stamps its sites while the word says that the one before it is over.
+        let now = Word::from_bits(self.word.load(Ordering::Relaxed));
+        if now.generation() < word.generation() + HISTORY as u64 { sites } else { Sites::default() }
     }
 
     pub(super) fn successors(&self, word: Word) -> (u64, Option<Site>) {
@@ -224,9 +269,8 @@ pub(crate) struct Sites {
     pub(crate) revoked: Option<Site>,
 }
 
-/// The call sites of one generation, overwritten by a later one: readers check the generation before and after.
+/// The call sites of one lease.
 struct Episode {
-    generation: AtomicU64,
     created: AtomicPtr<Location<'static>>,
     leased: AtomicPtr<Location<'static>>,
     revoked: AtomicPtr<Location<'static>>,
@@ -235,36 +279,10 @@ struct Episode {
 impl Episode {
     fn new() -> Episode {
         Episode {
-            generation: AtomicU64::new(0),
             created: AtomicPtr::new(ptr::null_mut()),
             leased: AtomicPtr::new(ptr::null_mut()),
             revoked: AtomicPtr::new(ptr::null_mut()),
         }
-    }
-
-    /// Called by the one party that begins leases of this block.
-    #[inline]
-    fn begin(&self, generation: u64, created: *mut Location<'static>, leased: Site) {
-        self.generation.store(0, Ordering::Relaxed);
-        // Release: pairs with the Acquire fence in `sites`: who sees a site below also sees the 0 above or later.
-        fence(Ordering::Release);
-        self.created.store(created, Ordering::Relaxed);
-        self.leased.store(ptr::from_ref(leased).cast_mut(), Ordering::Relaxed);
-        self.revoked.store(ptr::null_mut(), Ordering::Relaxed);
-        // Release: pairs with the first Acquire in `sites`: who sees the generation sees its sites or later ones.
-        self.generation.store(generation, Ordering::Release);
-    }
-
-    fn sites(&self, generation: u64) -> Sites {
-        // Acquire: pairs with the Release store in `begin`.
-        if self.generation.load(Ordering::Acquire) != generation {
-            return Sites::default();
-        }
-        let sites =
-            Sites { created: site(&self.created), leased: site(&self.leased), revoked: site(&self.revoked) };
-        // Acquire: pairs with the Release fence in `begin`.
-        fence(Ordering::Acquire);
-        if self.generation.load(Ordering::Relaxed) == generation { sites } else { Sites::default() }
     }
 }
 

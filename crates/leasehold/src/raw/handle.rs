@@ -300,6 +300,7 @@ impl<T: Send + 'static> Part<T> {
         Ok(Part { window, block, word })
     }
 
+    #[inline]
     pub(crate) fn pin(self) -> Result<PinnedMut<T>, Self> {
         match Pin::new(self.block, self.word) {
             Ok(pin) => Ok(PinnedMut { _pin: pin, part: self }),
@@ -380,6 +381,7 @@ impl<T: Send + 'static> View<T> {
         Ok(View { window: self.window.narrow(range)?, ..self })
     }
 
+    #[inline]
     pub(crate) fn pin(self) -> Option<Pinned<T>> {
         let pin = Pin::new(self.block, self.word).ok()?;
         Some(Pinned { _pin: pin, view: self })
@@ -452,28 +454,46 @@ struct Pin {
 }
 
 impl Pin {
+    #[inline]
     fn new(block: &'static Block, word: Word) -> Result<Pin, Refused> {
-        reserve::pin(block, word)?;
+        let hooked = reserve::pin(block, word)?;
         let pin = Pin { block, word };
-        // SAFETY: we hold a reservation of the present lease.
-        let source = unsafe { block.source() };
-        if let Some(hooks) = source.kind.pin_hooks {
-            // SAFETY: as above; a hook that panics drops `pin`, whose end tells the manager nothing it did not hear.
-            unsafe { (hooks.pinned)(source) };
+        if hooked {
+            pin.announce();
         }
         Ok(pin)
+    }
+
+    #[cold]
+    fn announce(&self) {
+        // SAFETY: we hold a reservation of the present lease.
+        let source = unsafe { self.block.source() };
+        if let Some(hooks) = source.kind.pin_hooks {
+            // SAFETY: as above; a hook that panics drops `self`, whose end tells the manager nothing it did not hear.
+            unsafe { (hooks.pinned)(source) };
+        }
+    }
+
+    #[cold]
+    fn retract(&self) {
+        // Also when a hook panics.
+        let _unpin = Unpin { block: self.block, word: self.word };
+        // SAFETY: we hold a reservation of the lease until `_unpin` is dropped.
+        let source = unsafe { self.block.source() };
+        if let Some(hooks) = source.kind.pin_hooks {
+            // SAFETY: follows the call in `announce`.
+            unsafe { (hooks.unpinned)(source) };
+        }
     }
 }
 
 impl Drop for Pin {
+    #[inline]
     fn drop(&mut self) {
-        // Also when a hook panics.
-        let _unpin = Unpin { block: self.block, word: self.word };
-        // SAFETY: we hold a reservation of the lease until the call below.
-        let source = unsafe { self.block.source() };
-        if let Some(hooks) = source.kind.pin_hooks {
-            // SAFETY: follows the call in `new`.
-            unsafe { (hooks.unpinned)(source) };
+        if self.block.is_hooked() {
+            self.retract();
+        } else {
+            reserve::unpin(self.block, self.word);
         }
     }
 }

@@ -242,6 +242,17 @@ pub(super) fn spans_of_this_thread(block: &Block, word: Word) -> usize {
         + counted(block).spans.min(record::counted_spans())
 }
 
+/// Whether the block is leased, or was until its users leave; its pins, and its spans as far as other threads' slots show.
+pub(super) fn users(block: &Block) -> (bool, usize, usize) {
+    // Relaxed: a report.
+    let word = Word::from_bits(block.word.load(Ordering::Relaxed));
+    let Counted { pins, spans } = counted(block);
+    let leased = !word.is(State::Exclusive);
+    let spans =
+        if leased { spans + record::count_everywhere(block, word.in_state(State::Published)) } else { 0 };
+    (leased, pins, spans)
+}
+
 /// From here on nobody enters. True when it is certain without a heavy barrier that nobody is inside; the
 /// block is then exclusive. Otherwise it is `Revoked`.
 #[inline]

@@ -28,6 +28,7 @@
 //! `wait` lending for the time of a call.
 
 mod block;
+mod clock;
 mod fence;
 mod handle;
 mod lease;
@@ -44,7 +45,7 @@ mod wait;
 mod window;
 mod word;
 
-pub(crate) use block::Sites;
+pub(crate) use block::{Site, Sites};
 pub(crate) use fence::{heavy_barriers, is_asymmetric};
 pub use handle::Hold;
 pub(crate) use handle::{
@@ -56,8 +57,8 @@ pub(crate) use limbo::flush;
 pub use owned::{Owned, Shared};
 pub(crate) use record::{leaked_spans, records};
 pub(crate) use scope::{lend, lend_mut};
-pub(crate) use store::{NoMemory, Store};
-pub(crate) use wait::until_drained;
+pub(crate) use store::{ALIGNMENT, ClassCount, Outstanding, Queued, Settings, Shortage, Store};
+pub(crate) use wait::{block_on, until_drained};
 pub(crate) use window::OutOfRange;
 
 #[cfg(all(test, leasehold_loom))]

@@ -20,6 +20,8 @@ pub(crate) struct Record {
     /// Counts the full fences this thread ran in [`super::reserve`] when it touched a block for the first
     /// time. Whoever sees it move knows that such a fence has begun since; see [`super::limbo`].
     touches: AtomicU64,
+    /// Whether a slot other than the first may be occupied, here or in `more`. Only the owning thread asks.
+    deep: AtomicUsize,
     /// The record that continues this one, once the thread has held more spans than it has slots. It stays there when the
     /// record is handed on.
     more: AtomicPtr<Record>,
@@ -93,6 +95,7 @@ impl Record {
         Record {
             slots: std::array::from_fn(|_| Slot::new()),
             touches: AtomicU64::new(0),
+            deep: AtomicUsize::new(0),
             more: AtomicPtr::new(ptr::null_mut()),
             next: AtomicPtr::new(ptr::null_mut()),
             state: AtomicUsize::new(TAKEN),
@@ -120,6 +123,11 @@ impl Record {
 
     /// A free slot of this thread's record or of one that continues it.
     pub(super) fn free_slot(&'static self) -> &'static Slot {
+        if self.first_slot().is_free() {
+            return self.first_slot();
+        }
+        // Relaxed: for this thread only, and for who takes the record over.
+        self.deep.store(1, Ordering::Relaxed);
         let mut record = self;
         loop {
             if let Some(slot) = record.slots.iter().find(|slot| slot.is_free()) {
@@ -151,7 +159,19 @@ impl Record {
 
     /// How many spans of `block` in the lease `word` this record and those that continue it hold. For the thread that has
     /// the record.
+    #[inline]
     pub(super) fn count(&self, block: &Block, word: Word) -> usize {
+        // Relaxed: as in `free_slot`.
+        if self.deep.load(Ordering::Relaxed) == 0 {
+            return usize::from(self.first_slot().holds(block, word));
+        }
+        self.count_deep(block, word)
+    }
+
+    #[cold]
+    fn count_deep(&self, block: &Block, word: Word) -> usize {
+        let others = self.occupied() - usize::from(!self.first_slot().is_free());
+        self.deep.store(usize::from(others != 0), Ordering::Relaxed);
         self.with_continuations().map(|record| record.count_here(block, word)).sum()
     }
 
@@ -290,6 +310,7 @@ static STAND_IN: Record = Record {
         Slot { block: AtomicPtr::new(ptr::without_provenance_mut(1)), word: AtomicU64::new(0), light: false }
     }; SLOTS],
     touches: AtomicU64::new(0),
+    deep: AtomicUsize::new(0),
     more: AtomicPtr::new(ptr::null_mut()),
     next: AtomicPtr::new(ptr::null_mut()),
     state: AtomicUsize::new(TAKEN),
@@ -297,7 +318,10 @@ static STAND_IN: Record = Record {
 
 #[cfg(leasehold_loom)]
 loom::lazy_static! {
-    static ref STAND_IN: Record = Record { slots: [Slot { light: false, ..Slot::new() }], ..Record::new() };
+    static ref STAND_IN: Record = Record {
+        slots: [Slot { block: AtomicPtr::new(ptr::without_provenance_mut(1)), light: false, ..Slot::new() }],
+        ..Record::new()
+    };
 }
 
 #[cfg(not(leasehold_loom))]

@@ -17,7 +17,7 @@ use std::hint::cold_path;
 use std::marker::PhantomData;
 use std::ptr;
 
-use super::block::{Block, SEVERAL};
+use super::block::{Block, HOOKED, SEVERAL};
 use super::fence::{light, light_or_full};
 use super::record::{self, Record, Slot};
 use super::source::release;
@@ -69,7 +69,7 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
         // Not so cold, but two tests in one condition cost the sole toucher more than a jump costs the others.
         cold_path();
         if toucher != SEVERAL {
-            return enter_slow(block, word);
+            return enter_first(block, word, record);
         }
     }
     let slot = record.first_slot();
@@ -111,6 +111,20 @@ fn enter_nested(block: &'static Block, word: Word) -> Option<&'static Slot> {
     if is_current(block, word) { Some(slot) } else { enter_again(slot, block, word) }
 }
 
+/// For a thread that has not touched the lease yet, as far as the toucher tells.
+#[inline(never)]
+fn enter_first(block: &'static Block, word: Word, record: &'static Record) -> Option<&'static Slot> {
+    let slot = record.first_slot();
+    // Free slots are those of a thread with a fast lane.
+    if !slot.is_free() {
+        return enter_slow(block, word);
+    }
+    touch(block, record);
+    slot.occupy(block, word);
+    light();
+    if is_current(block, word) { Some(slot) } else { enter_again(slot, block, word) }
+}
+
 #[cold]
 #[inline(never)]
 fn enter_again(slot: &'static Slot, block: &'static Block, word: Word) -> Option<&'static Slot> {
@@ -138,11 +152,9 @@ fn enter_slow(block: &'static Block, word: Word) -> Option<&'static Slot> {
 
 /// For a thread that is ending and has no record any more.
 fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
-    let counted = count_in(block, word, SPAN);
-    if counted {
-        record::note_counted_span(true);
-    }
-    counted.then(record::counted_slot)
+    count_in(block, word, SPAN)?;
+    record::note_counted_span(true);
+    Some(record::counted_slot())
 }
 
 /// Whether the lease `word` goes on. A reader that meets a `try_end` under way calls it off: the reader
@@ -234,10 +246,11 @@ fn leave(block: &'static Block, slot: &'static Slot) {
     }
 }
 
-/// Reserves `block` in its counter, for a pin. Unlike a slot, the reservation may move between threads.
+/// Reserves `block` in its counter, for a pin. Unlike a slot, the reservation may move between threads. Tells whether
+/// the pin has hooks.
 #[inline]
-pub(super) fn pin(block: &'static Block, word: Word) -> Result<(), Refused> {
-    if count_in(block, word, PIN) { Ok(()) } else { Err(Refused) }
+pub(super) fn pin(block: &'static Block, word: Word) -> Result<bool, Refused> {
+    count_in(block, word, PIN).ok_or(Refused)
 }
 
 #[inline]
@@ -245,8 +258,9 @@ pub(super) fn unpin(block: &'static Block, word: Word) {
     count_out(block, word, PIN);
 }
 
+/// Counts `unit` in; tells whether the block is hooked.
 #[inline]
-fn count_in(block: &'static Block, word: Word, unit: u64) -> bool {
+fn count_in(block: &'static Block, word: Word, unit: u64) -> Option<bool> {
     while is_live(block, word) {
         // Relaxed: ordered by the fence that follows.
         let before = block.counted.fetch_add(unit, Ordering::Relaxed);
@@ -255,11 +269,11 @@ fn count_in(block: &'static Block, word: Word, unit: u64) -> bool {
             overflow();
         }
         if is_current(block, word) {
-            return true;
+            return Some(before & HOOKED != 0);
         }
         count_out(block, word, unit);
     }
-    false
+    None
 }
 
 /// Half of what a counter holds: too many forgotten pins end the process before the count can wrap.
@@ -285,7 +299,7 @@ fn count_out(block: &'static Block, word: Word, unit: u64) {
 /// Who counts on the block's counter.
 pub(super) fn counted(block: &Block) -> Counted {
     // Acquire: pairs with the Release in `count_out`.
-    let counted = block.counted.load(Ordering::Acquire);
+    let counted = block.counted.load(Ordering::Acquire) & !HOOKED;
     Counted { pins: (counted % SPAN) as usize, spans: (counted / SPAN) as usize }
 }
 

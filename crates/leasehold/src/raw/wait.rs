@@ -1,7 +1,8 @@
-//! Blocking until a revoked lease has drained.
+//! Blocking until a revoked lease has drained, or a rent has had its turn.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use super::handle::{Draining, Hold};
@@ -20,6 +21,18 @@ pub(crate) fn until_drained<H: Hold>(mut draining: Draining<H>) -> Result<H, Dra
         }
         if !draining.poll(&waker) {
             thread::park();
+        }
+    }
+}
+
+/// Parks this thread until the future is ready.
+pub(crate) fn block_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
         }
     }
 }

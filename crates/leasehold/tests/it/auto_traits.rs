@@ -139,7 +139,8 @@ fn everything_is_unpin() {
 #[test]
 fn errors_and_pools_may_cross_an_unwind() {
     unwind_safe::<OutOfRange>();
-    unwind_safe::<RentError>();
+    unwind_safe::<MemoryPool>();
+    unwind_safe::<leasehold::BoundedPool>();
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! What a pool can be told before it is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BoundedPool, Handle, MemoryPool};
+use crate::backing::{Backing, Heap};
+use crate::raw::{ALIGNMENT, Settings, Store};
+
+/// Makes pools; see [`MemoryPool::builder`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use leasehold::MemoryPool;
+///
+/// let pool = MemoryPool::builder()
+///     .alignment(1 << 12)
+///     .decay(Duration::from_secs(60))
+///     .build_bounded(64 << 20);
+/// assert_eq!(pool.stats().budget, Some(64 << 20));
+/// ```
+#[must_use]
+pub struct PoolBuilder {
+    settings: Settings,
+}
+
+/// The strictest alignment that a pool can give: a huge page.
+const LARGEST_ALIGNMENT: usize = 2 << 20;
+
+impl PoolBuilder {
+    pub(super) fn new() -> PoolBuilder {
+        PoolBuilder {
+            settings: Settings {
+                backing: Arc::new(Heap),
+                alignment: ALIGNMENT,
+                budget: usize::MAX,
+                idle_limit: 256 << 20,
+                decay: 10_000,
+                zero_on_return: false,
+            },
+        }
+    }
+
+    /// Where the memory comes from; the [`Heap`] if nothing is said. With a backing that gives whole pages, no buffer is
+    /// smaller than one.
+    pub fn backing(mut self, backing: impl Backing) -> PoolBuilder {
+        self.settings.backing = Arc::new(backing);
+        self
+    }
+
+    /// The alignment of every buffer, in bytes; 64 if nothing is said, and never less.
+    ///
+    /// On the heap, large buffers of the default alignment begin at varying places of a page, because the first lines of
+    /// buffers that all begin at a page compete for a few places in the processor's cache.
+    ///
+    /// # Panics
+    /// When it is no power of two, or more than 2 MiB.
+    pub fn alignment(mut self, bytes: usize) -> PoolBuilder {
+        assert!(
+            bytes.is_power_of_two() && bytes <= LARGEST_ALIGNMENT,
+            "an alignment is a power of two of at most 2 MiB, not {bytes}"
+        );
+        self.settings.alignment = bytes.max(ALIGNMENT);
+        self
+    }
+
+    /// Bytes that wait in stock, at most; 256 MiB if nothing is said. What comes back beyond that is let go at once. What
+    /// threads keep to themselves does not count.
+    pub fn idle_limit(mut self, bytes: usize) -> PoolBuilder {
+        self.settings.idle_limit = bytes;
+        self
+    }
+
+    /// After how long idle memory is let go: once to twice this time after it was last needed, on occasion of a rent.
+    /// Ten seconds if nothing is said; [`Duration::ZERO`] for never.
+    pub fn decay(mut self, after: Duration) -> PoolBuilder {
+        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        self.settings.decay = if after.is_zero() { 0 } else { millis.max(1) };
+        self
+    }
+
+    /// Whether buffers are overwritten with zeros when they come back, before anybody else can rent them or the system
+    /// gets them. Costs the time to do so; buffers then come and go through a lock.
+    pub fn zero_on_return(mut self, zero: bool) -> PoolBuilder {
+        self.settings.zero_on_return = zero;
+        self
+    }
+
+    /// A pool without a budget.
+    pub fn build(self) -> MemoryPool {
+        MemoryPool { handle: Arc::new(Handle { store: Store::new(self.settings) }) }
+    }
+
+    /// A pool that never holds more than `budget` bytes, rented and idle, and whose rents wait for their turn.
+    pub fn build_bounded(mut self, budget: usize) -> BoundedPool {
+        self.settings.budget = budget;
+        BoundedPool::new(Handle { store: Store::new(self.settings) })
+    }
+}
+
+impl std::fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("backing", &self.settings.backing.name())
+            .field("alignment", &self.settings.alignment)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! Who holds what.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::raw::{Outstanding, Store};
+
+/// A buffer that is rented; see [`MemoryPool::outstanding`](crate::MemoryPool::outstanding).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct OutstandingRent {
+    /// Where it was rented.
+    pub rented_at: Option<&'static Location<'static>>,
+    /// Bytes in the buffer: those of its size class.
+    pub bytes: usize,
+    /// How long ago. A thread looks at the clock every few milliseconds of steady use only, so it may be less by as much.
+    pub age: Duration,
+    /// Whether it is leased, or still in use under a lease that is over.
+    pub leased: bool,
+    /// Pins that keep it.
+    pub pins: usize,
+    /// Spans that keep it.
+    pub spans: usize,
+}
+
+pub(super) fn list(store: &Store) -> Vec<OutstandingRent> {
+    store.outstanding().into_iter().map(OutstandingRent::from).collect()
+}
+
+impl From<Outstanding> for OutstandingRent {
+    fn from(rent: Outstanding) -> OutstandingRent {
+        OutstandingRent {
+            rented_at: rent.site,
+            bytes: rent.bytes,
+            age: Duration::from_millis(rent.age),
+            leased: rent.leased,
+            pins: rent.pins,
+            spans: rent.spans,
+        }
+    }
+}
+
+impl fmt::Display for OutstandingRent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, rented at ", self.bytes)?;
+        match self.rented_at {
+            Some(site) => write!(f, "{site}")?,
+            None => f.write_str("a place unknown")?,
+        }
+        write!(f, ", {} ms ago", self.age.as_millis())?;
+        if self.leased {
+            write!(f, ", leased with {} spans and {} pins", self.spans, self.pins)?;
+        }
+        Ok(())
+    }
+}
+
+/// Fails a test that leaks; see [`MemoryPool::leak_guard`](crate::MemoryPool::leak_guard).
+#[must_use = "it looks when it is dropped"]
+pub struct LeakGuard {
+    store: Arc<Store>,
+    /// What was rented when the guard was made.
+    before: Vec<usize>,
+}
+
+impl LeakGuard {
+    pub(super) fn new(store: &Arc<Store>) -> LeakGuard {
+        let before = store.outstanding().iter().map(|rent| rent.block).collect();
+        LeakGuard { store: Arc::clone(store), before }
+    }
+
+    /// What is rented now and was not when the guard was made.
+    pub fn leaks(&self) -> Vec<OutstandingRent> {
+        let mut rents = self.store.outstanding();
+        rents.retain(|rent| !self.before.contains(&rent.block));
+        rents.into_iter().map(OutstandingRent::from).collect()
+    }
+}
+
+impl fmt::Debug for LeakGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeakGuard").field("before", &self.before.len()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for LeakGuard {
+    #[track_caller]
+    fn drop(&mut self) {
+        let leaks = self.leaks();
+        if leaks.is_empty() || std::thread::panicking() {
+            return;
+        }
+        let lines: Vec<_> = leaks.iter().map(|leak| format!("\n  {leak}")).collect();
+        panic!("{} rents did not come back:{}", leaks.len(), lines.concat());
+    }
+}

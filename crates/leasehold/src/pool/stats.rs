@@ -1,0 +1,85 @@
+//! What a pool has done.
+
+use crate::raw::{self, ClassCount, Store};
+
+/// The figures of a pool; see [`MemoryPool::stats`](crate::MemoryPool::stats).
+///
+/// They are put together from what each thread counted for itself, so they are exact when nobody rents meanwhile, and close
+/// otherwise.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Bytes that the pool may hold, rented and idle; `None` without a budget.
+    pub budget: Option<usize>,
+    /// Bytes of the buffers that are rented, or revoked and not drained.
+    pub rented_bytes: usize,
+    /// Bytes that nobody uses, in stock and with threads.
+    pub idle_bytes: usize,
+    /// The most bytes that the pool ever held.
+    pub peak_bytes: usize,
+    /// Rents that wait for memory.
+    pub waiting: usize,
+    /// Rents that ever had to wait.
+    pub waited: u64,
+    /// Barriers that interrupted other threads, of all pools and leases of the process.
+    pub heavy_barriers: u64,
+    /// Every size of which there ever was a buffer.
+    pub classes: Vec<ClassStats>,
+}
+
+/// The figures of the buffers of one size.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClassStats {
+    /// Bytes in a buffer.
+    pub bytes: usize,
+    /// Buffers that are rented, or revoked and not drained.
+    pub rented: usize,
+    /// Buffers that nobody uses.
+    pub idle: usize,
+    /// Rents so far.
+    pub rents: u64,
+    /// Buffers that had to be made for them, or were reserved.
+    pub misses: u64,
+    /// Buffers that threads returned beyond those that they had rented themselves.
+    pub returned_elsewhere: u64,
+}
+
+impl PoolStats {
+    pub(super) fn of(store: &Store) -> PoolStats {
+        let balance = store.balance();
+        let classes: Vec<_> = store.counts().into_iter().map(ClassStats::from).collect();
+        PoolStats {
+            budget: (balance.budget != usize::MAX).then_some(balance.budget),
+            rented_bytes: classes.iter().map(|class| class.rented * class.bytes).sum(),
+            idle_bytes: classes.iter().map(|class| class.idle * class.bytes).sum(),
+            peak_bytes: balance.peak,
+            waiting: balance.waiting,
+            waited: balance.waited,
+            heavy_barriers: raw::heavy_barriers(),
+            classes,
+        }
+    }
+
+    /// Rents so far.
+    pub fn rents(&self) -> u64 {
+        self.classes.iter().map(|class| class.rents).sum()
+    }
+
+    /// Rents that were served with a buffer that was there already.
+    pub fn hits(&self) -> u64 {
+        self.rents().saturating_sub(self.misses())
+    }
+
+    /// Buffers that had to be made.
+    pub fn misses(&self) -> u64 {
+        self.classes.iter().map(|class| class.misses).sum()
+    }
+}
+
+impl From<ClassCount> for ClassStats {
+    fn from(count: ClassCount) -> ClassStats {
+        let ClassCount { bytes, rented, idle, rents, misses, foreign } = count;
+        ClassStats { bytes, rented, idle, rents, misses, returned_elsewhere: foreign }
+    }
+}

@@ -1,0 +1,504 @@
+//! What a thread keeps to itself: a stack of idle blocks per class.
+//!
+//! The thread pushes and pops without atomic instructions. Whoever else wants what is on a shelf (a trim, a pool that is
+//! out of budget, the sweep of idle memory) claims the cache in a Dekker handshake, as a revoker claims a block:
+//! ```text
+//! owning thread                        claimant
+//!   busy  = 1                            open_for = nobody
+//!   light fence                          heavy fence
+//!   open for my store? -> push or pop    busy? -> wait
+//!   busy  = 0                            the shelves are mine
+//! ```
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::ptr;
+use std::sync::Arc;
+
+use super::Store;
+use super::class::{bytes_of, class_of};
+use crate::raw::block::Block;
+use crate::raw::fence;
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
+
+/// The largest class a thread keeps to itself; larger blocks go straight to the depot.
+const CACHED_MAX: usize = if cfg!(leasehold_loom) { 64 } else { 1 << 20 };
+pub(super) const CACHED_CLASSES: usize = class_of(CACHED_MAX) + 1;
+/// Blocks on a full shelf.
+const SHELF: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
+/// Bytes on a full shelf, for classes where that is fewer blocks.
+const SHELF_BYTES: usize = 4 << 20;
+
+/// The most blocks of a class that a thread keeps.
+const fn capacity_of(class: usize) -> usize {
+    let blocks = SHELF_BYTES / bytes_of(class);
+    if blocks < SHELF { blocks } else { SHELF }
+}
+
+/// What one thread keeps of one store.
+#[repr(C, align(128))]
+pub(super) struct Cache {
+    /// The store that the fast paths serve. Null while the cache is claimed, and where it is to stay empty.
+    open_for: AtomicPtr<Store>,
+    /// One while the owning thread is in a fast path.
+    busy: AtomicUsize,
+    /// The block that came back last, and its class; [`NO_CLASS`] when it has been rented again. Most rents follow the
+    /// return of a block of the same class. A guess at that, which the processor makes, takes the block's own memory off
+    /// the way from one rent to the next.
+    last: AtomicPtr<Block>,
+    last_class: AtomicUsize,
+    /// The time, in milliseconds, when the thread last looked at the clock.
+    now: AtomicU64,
+    /// Rents of each class until the thread looks at the clock.
+    until_tick: [AtomicUsize; CACHED_CLASSES],
+    shelves: [Shelf; CACHED_CLASSES],
+    /// Held by whoever works on the shelves outside of the fast paths.
+    books: Mutex<Books>,
+    store: Arc<Store>,
+}
+
+const NO_CLASS: usize = usize::MAX;
+
+/// Idle blocks of one class.
+struct Shelf {
+    /// One past the topmost block. The lowest slots of a shelf for few blocks stay null for ever.
+    top: AtomicUsize,
+    slots: [AtomicPtr<Block>; SHELF],
+}
+
+/// What is counted on the slow paths, for each class.
+struct Books([Page; CACHED_CLASSES]);
+
+#[derive(Clone, Copy)]
+struct Page {
+    /// What `until_tick` was when it was last wound up.
+    period: usize,
+    /// Rents before that.
+    rents: u64,
+    /// Blocks that came from the depot or were fresh, less those that went there.
+    imported: i64,
+    /// Time of the last tick.
+    ticked: u64,
+    /// What `until_tick` and `top` were in the last sweep.
+    swept: (usize, usize),
+}
+
+/// Rents between two looks at the clock, at the most. A thread that rents rarely looks each time.
+const LONGEST_PERIOD: usize = 1024;
+/// Milliseconds between two looks at the clock, roughly.
+const TICK: std::ops::RangeInclusive<u64> = 1..=8;
+
+impl Shelf {
+    fn new(class: usize) -> Shelf {
+        Shelf {
+            top: AtomicUsize::new(SHELF - capacity_of(class)),
+            slots: [const { AtomicPtr::new(ptr::null_mut()) }; SHELF],
+        }
+    }
+
+    // Relaxed, everywhere below: a shelf is one party's at a time, and passes on with `open_for`, `busy` or the books.
+
+    fn len(&self, class: usize) -> usize {
+        self.top.load(Ordering::Relaxed) - (SHELF - capacity_of(class))
+    }
+
+    #[inline(always)]
+    fn pop(&self) -> Option<&'static Block> {
+        let below = self.top.load(Ordering::Relaxed).wrapping_sub(1);
+        let block = self.slots.get(below)?.load(Ordering::Relaxed);
+        // SAFETY: null at the bottom, else put there by `push` (R1).
+        let block = unsafe { block.as_ref() }?;
+        self.top.store(below, Ordering::Relaxed);
+        Some(block)
+    }
+
+    #[inline(always)]
+    fn push(&self, block: *mut Block) -> bool {
+        let top = self.top.load(Ordering::Relaxed);
+        let Some(slot) = self.slots.get(top) else { return false };
+        slot.store(block, Ordering::Relaxed);
+        self.top.store(top + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes the lowest `count` blocks off the shelf, which have lain there longest.
+    fn take_lowest(&self, class: usize, count: usize) -> impl Iterator<Item = &'static Block> {
+        let floor = SHELF - capacity_of(class);
+        let top = self.top.load(Ordering::Relaxed);
+        let mut lowest = [const { None }; SHELF];
+        for (at, slot) in (floor..top).zip(&mut lowest).take(count) {
+            // SAFETY: as in `pop`.
+            *slot = unsafe { self.slots[at].load(Ordering::Relaxed).as_ref() };
+        }
+        for (to, from) in (floor..).zip(floor + count..top) {
+            let kept = self.slots[from].load(Ordering::Relaxed);
+            self.slots[to].store(kept, Ordering::Relaxed);
+        }
+        self.top.store(top - count, Ordering::Relaxed);
+        lowest.into_iter().flatten()
+    }
+}
+
+impl Cache {
+    fn new(store: &Arc<Store>) -> Cache {
+        let page = Page { period: 0, rents: 0, imported: 0, ticked: 0, swept: (0, 0) };
+        Cache {
+            open_for: AtomicPtr::new(ptr::null_mut()),
+            busy: AtomicUsize::new(0),
+            last: AtomicPtr::new(ptr::null_mut()),
+            last_class: AtomicUsize::new(NO_CLASS),
+            now: AtomicU64::new(0),
+            until_tick: [const { AtomicUsize::new(0) }; CACHED_CLASSES],
+            shelves: std::array::from_fn(Shelf::new),
+            books: Mutex::new(Books([page; CACHED_CLASSES])),
+            store: Arc::clone(store),
+        }
+    }
+}
+
+/// A block that this thread keeps, if its cache is that of `store` and nobody claims it.
+#[inline(always)]
+pub(super) fn take(store: &Store, class: usize) -> Option<&'static Block> {
+    let cache = last()?;
+    let block = if cache.enter(store) { cache.take(class) } else { None };
+    cache.leave();
+    block
+}
+
+/// Keeps a block. False, with everything as before, when its shelf is full or the cache is not that of `store` or claimed.
+#[inline(always)]
+pub(super) fn keep(store: *const Store, block: &'static Block, class: usize) -> bool {
+    let Some(cache) = last() else { return false };
+    let kept = cache.enter(store) && cache.keep(block, class);
+    cache.leave();
+    kept
+}
+
+impl Cache {
+    /// Begins a fast path. Tells whether it may go on.
+    #[inline(always)]
+    fn enter(&self, store: *const Store) -> bool {
+        // Relaxed: ordered before the load by the light fence.
+        self.busy.store(1, Ordering::Relaxed);
+        fence::light();
+        // Acquire: pairs with the Release in `open`: we see the shelves as the claimant left them.
+        ptr::eq(self.open_for.load(Ordering::Acquire), store)
+    }
+
+    #[inline(always)]
+    fn leave(&self) {
+        // Release: pairs with the Acquire in `claim`: the claimant sees what we did to the shelves.
+        self.busy.store(0, Ordering::Release);
+    }
+
+    // Relaxed, below: as for shelves.
+
+    #[inline(always)]
+    fn take(&self, class: usize) -> Option<&'static Block> {
+        let until_tick = self.until_tick.get(class)?;
+        let until = until_tick.load(Ordering::Relaxed);
+        if until == 0 {
+            // Time to look at the clock.
+            return None;
+        }
+        let block = if self.last_class.load(Ordering::Relaxed) == class {
+            self.take_last()
+        } else {
+            self.shelves.get(class)?.pop()
+        }?;
+        until_tick.store(until - 1, Ordering::Relaxed);
+        block.stamp_rented(self.now.load(Ordering::Relaxed));
+        Some(block)
+    }
+
+    #[inline(always)]
+    fn take_last(&self) -> Option<&'static Block> {
+        self.last_class.store(NO_CLASS, Ordering::Relaxed);
+        // SAFETY: put there by `keep` (R1).
+        unsafe { self.last.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Keeps the block as the last one, and the one that was it on its shelf.
+    #[inline(always)]
+    fn keep(&self, block: &'static Block, class: usize) -> bool {
+        if class >= CACHED_CLASSES || !self.shelve_last() {
+            return false;
+        }
+        self.last.store(ptr::from_ref(block).cast_mut(), Ordering::Relaxed);
+        self.last_class.store(class, Ordering::Relaxed);
+        true
+    }
+
+    /// Puts the last block on its shelf. False when that is full.
+    #[inline(always)]
+    fn shelve_last(&self) -> bool {
+        let Some(shelf) = self.shelves.get(self.last_class.load(Ordering::Relaxed)) else { return true };
+        let shelved = shelf.push(self.last.load(Ordering::Relaxed));
+        if shelved {
+            self.last_class.store(NO_CLASS, Ordering::Relaxed);
+        }
+        shelved
+    }
+
+    /// Lets the fast paths in. For whoever has the books.
+    fn open(&self) {
+        if fence::is_asymmetric() && self.store.lets_threads_keep() {
+            // Release: pairs with the Acquire in `enter`.
+            self.open_for.store(Arc::as_ptr(&self.store).cast_mut(), Ordering::Release);
+        }
+    }
+
+    /// A block for a rent, from the shelf or from the depot behind it. For the owning thread.
+    pub(super) fn take_slow(&self, class: usize, now: u64) -> Option<&'static Block> {
+        let mut books = lock(&self.books);
+        if !self.store.lets_threads_keep() {
+            return None;
+        }
+        self.open();
+        self.now.store(now, Ordering::Relaxed);
+        let page = &mut books.0[class];
+        page.count_rent(&self.until_tick[class], now);
+        if self.last_class.load(Ordering::Relaxed) == class {
+            return self.take_last();
+        }
+        let shelf = &self.shelves[class];
+        if let Some(block) = shelf.pop() {
+            return Some(block);
+        }
+        let half = capacity_of(class).div_ceil(2);
+        let receive = |block: &Block| assert!(shelf.push(ptr::from_ref(block).cast_mut()), "it was empty");
+        let taken = self.store.take_idle(class, half, receive);
+        // When there is none the caller rents a fresh one in its place.
+        page.imported += taken.max(1) as i64;
+        shelf.pop()
+    }
+
+    /// Keeps a block that comes back, and sends the lower half of a full shelf to the depot. False when nothing is to be
+    /// kept. For the owning thread.
+    pub(super) fn keep_slow(&self, block: &'static Block, class: usize) -> bool {
+        let mut books = lock(&self.books);
+        if !self.store.lets_threads_keep() {
+            return false;
+        }
+        self.open();
+        if self.keep(block, class) {
+            return true;
+        }
+        let full = self.last_class.load(Ordering::Relaxed);
+        self.send_lowest(full, capacity_of(full).div_ceil(2), &mut books);
+        self.keep(block, class)
+    }
+
+    fn send_lowest(&self, class: usize, count: usize, books: &mut Books) {
+        books.0[class].imported -= count as i64;
+        self.store.put_idle(class, count, self.shelves[class].take_lowest(class, count));
+    }
+
+    /// Puts the last block where the others are.
+    fn clear_last(&self, books: &mut Books) {
+        if !self.shelve_last() {
+            let full = self.last_class.load(Ordering::Relaxed);
+            self.send_lowest(full, 1, books);
+            let shelved = self.shelve_last();
+            debug_assert!(shelved, "there is room now");
+        }
+    }
+
+    /// Moves everything to the depots.
+    fn empty(&self, books: &mut Books) {
+        self.clear_last(books);
+        for class in 0..CACHED_CLASSES {
+            let len = self.shelves[class].len(class);
+            if len > 0 {
+                self.send_lowest(class, len, books);
+            }
+        }
+    }
+}
+
+impl Page {
+    /// Counts a rent, and says how many follow until the clock is looked at again.
+    fn count_rent(&mut self, until_tick: &AtomicUsize, now: u64) {
+        let until = until_tick.load(Ordering::Relaxed);
+        if until != 0 {
+            until_tick.store(until - 1, Ordering::Relaxed);
+            return;
+        }
+        self.rents += self.period as u64;
+        let passed = now.saturating_sub(self.ticked);
+        self.period = match passed {
+            _ if passed < *TICK.start() => self.period.saturating_mul(4).min(LONGEST_PERIOD),
+            _ if passed > *TICK.end() => self.period / 4,
+            _ => self.period,
+        }
+        .max(1);
+        self.ticked = now;
+        until_tick.store(self.period - 1, Ordering::Relaxed);
+    }
+}
+
+/// Claims every cache of `store` and does `work` with the shelves. The fast paths of a claimed cache fail until its thread
+/// comes by a slow one.
+fn claim_all(store: &Store, mut work: impl FnMut(&Cache, &mut Books)) {
+    let caches = lock(&store.caches);
+    let mut books: Vec<_> = caches.iter().map(|cache| lock(&cache.books)).collect();
+    let own = LAST.with(Cell::get);
+    let mut barrier = false;
+    for cache in caches.iter() {
+        // Relaxed: ordered by the fence that follows.
+        let open = !cache.open_for.load(Ordering::Relaxed).is_null();
+        cache.open_for.store(ptr::null_mut(), Ordering::Relaxed);
+        barrier |= open && !ptr::eq(Arc::as_ptr(cache), own);
+    }
+    if barrier {
+        // SeqCst: a Dekker handshake with the light fence in `enter`.
+        crate::sync::fence(Ordering::SeqCst);
+        fence::heavy();
+    }
+    for (cache, books) in caches.iter().zip(&mut books) {
+        // Acquire: pairs with the Release in `leave`.
+        while cache.busy.load(Ordering::Acquire) != 0 {
+            yield_now();
+        }
+        work(cache, books);
+    }
+}
+
+/// Moves what all threads keep to themselves to the depots.
+pub(super) fn empty_all(store: &Store) {
+    claim_all(store, |cache, books| cache.empty(books));
+}
+
+/// Moves what has not been used since the last call to the depots.
+pub(super) fn sweep_all(store: &Store) {
+    claim_all(store, |cache, books| {
+        cache.clear_last(books);
+        for class in 0..CACHED_CLASSES {
+            let shelf = &cache.shelves[class];
+            let len = shelf.len(class);
+            let seen = (cache.until_tick[class].load(Ordering::Relaxed), shelf.top.load(Ordering::Relaxed));
+            if len > 0 && books.0[class].swept == seen {
+                cache.send_lowest(class, len, books);
+            }
+            let top = shelf.top.load(Ordering::Relaxed);
+            books.0[class].swept = (seen.0, top);
+        }
+    });
+}
+
+/// What the caches of a store have seen of a class, and hold.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) idle: usize,
+    pub(super) rents: u64,
+    /// Blocks that a thread returned beyond those that it had rented.
+    pub(super) foreign: u64,
+}
+
+/// Without claiming: what threads do meanwhile is seen or not.
+pub(super) fn survey(store: &Store) -> [Seen; CACHED_CLASSES] {
+    let mut seen = *lock(&store.departed);
+    for cache in lock(&store.caches).iter() {
+        cache.add_to(&mut seen, &lock(&cache.books));
+    }
+    seen
+}
+
+impl Cache {
+    fn add_to(&self, seen: &mut [Seen; CACHED_CLASSES], books: &Books) {
+        for (class, (seen, page)) in seen.iter_mut().zip(&books.0).enumerate() {
+            let shelf = &self.shelves[class];
+            let last = self.last_class.load(Ordering::Relaxed) == class;
+            let len = shelf.len(class) + usize::from(last);
+            seen.idle += len;
+            seen.rents += page.rents + (page.period - self.until_tick[class].load(Ordering::Relaxed)) as u64;
+            seen.foreign += (len as i64 - page.imported).max(0) as u64;
+        }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = *const Block> {
+        let blocks = |(class, shelf): (usize, &Shelf)| {
+            let filled = SHELF - capacity_of(class)..shelf.top.load(Ordering::Relaxed);
+            shelf.slots[filled]
+                .iter()
+                .map(|slot| slot.load(Ordering::Relaxed).cast_const())
+                .collect::<Vec<_>>()
+        };
+        let last = (self.last_class.load(Ordering::Relaxed) != NO_CLASS)
+            .then(|| self.last.load(Ordering::Relaxed).cast_const());
+        self.shelves.iter().enumerate().flat_map(blocks).chain(last)
+    }
+}
+
+/// What all threads keep to themselves.
+pub(super) fn blocks(store: &Store) -> HashSet<*const Block> {
+    let mut found = HashSet::new();
+    claim_all(store, |cache, _| found.extend(cache.blocks()));
+    found
+}
+
+#[cfg(not(leasehold_loom))]
+thread_local! {
+    /// The cache this thread used last; null when there is none. Without a destructor, so that it can be read when
+    /// other thread-locals are destroyed.
+    static LAST: Cell<*const Cache> = const { Cell::new(ptr::null()) };
+    static CACHES: Caches = const { Caches(Cell::new(Vec::new())) };
+}
+
+#[cfg(leasehold_loom)]
+thread_local! {
+    static LAST: Cell<*const Cache> = Cell::new(ptr::null());
+    static CACHES: Caches = Caches(Cell::new(Vec::new()));
+}
+
+/// The caches of a thread. Only here are caches let go: when their pool is closed, and when the thread ends.
+struct Caches(Cell<Vec<Arc<Cache>>>);
+
+/// The cache this thread used last.
+#[inline(always)]
+fn last<'a>() -> Option<&'a Cache> {
+    // SAFETY: `LAST` is null or points to a cache in `CACHES`, which lets it go only after `LAST` was changed; nothing that
+    // is called while the reference lives gets there.
+    unsafe { LAST.with(Cell::get).as_ref() }
+}
+
+/// This thread's cache of `store`, which the fast paths find from here on. `None` while the thread is ending.
+pub(super) fn select(store: &Arc<Store>) -> Option<Arc<Cache>> {
+    fence::decide();
+    let selected = CACHES.try_with(|Caches(caches)| {
+        LAST.with(|last| last.set(ptr::null()));
+        let mut open = caches.take();
+        let closed: Vec<_> = open.extract_if(.., |cache| cache.store.is_closed()).collect();
+        let known = open.iter().find(|cache| Arc::ptr_eq(&cache.store, store)).cloned();
+        let cache = known.unwrap_or_else(|| {
+            let made = Arc::new(Cache::new(store));
+            open.push(Arc::clone(&made));
+            lock(&store.caches).push(Arc::clone(&made));
+            made
+        });
+        caches.set(open);
+        LAST.with(|last| last.set(Arc::as_ptr(&cache)));
+        // Stores may end here, and run a backing's code.
+        drop(closed);
+        cache
+    });
+    selected.ok()
+}
+
+impl Drop for Caches {
+    fn drop(&mut self) {
+        #[cfg(not(leasehold_loom))]
+        LAST.with(|last| last.set(ptr::null()));
+        self.0.take().into_iter().for_each(|cache| cache.part());
+    }
+}
+
+impl Cache {
+    /// Gives everything up. The thread ends.
+    fn part(&self) {
+        lock(&self.store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
+        let mut books = lock(&self.books);
+        self.empty(&mut books);
+        self.add_to(&mut lock(&self.store.departed), &books);
+    }
+}

@@ -1,0 +1,102 @@
+//! Who holds what: counted when somebody asks, not when somebody rents.
+
+use std::collections::HashSet;
+use std::ptr;
+
+use super::cache::{self, CACHED_CLASSES};
+use super::class::{CLASSES, bytes_of};
+use super::{Store, clock, limbo};
+use crate::raw::block::{Block, Site};
+use crate::raw::lease;
+use crate::sync::{Ordering, lock};
+
+/// The figures of one size class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClassCount {
+    pub(crate) bytes: usize,
+    pub(crate) rented: usize,
+    pub(crate) idle: usize,
+    pub(crate) rents: u64,
+    pub(crate) misses: u64,
+    pub(crate) foreign: u64,
+}
+
+/// A block that somebody has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outstanding {
+    /// The address of its control block.
+    pub(crate) block: usize,
+    pub(crate) site: Option<Site>,
+    pub(crate) bytes: usize,
+    /// Milliseconds since it was rented.
+    pub(crate) age: u64,
+    pub(crate) leased: bool,
+    pub(crate) pins: usize,
+    pub(crate) spans: usize,
+}
+
+impl Store {
+    /// The classes of which there ever was a block. Exact when nobody rents meanwhile.
+    pub(crate) fn counts(&self) -> Vec<ClassCount> {
+        let kept = cache::survey(self);
+        let ledger = lock(&self.ledger);
+        let count = |class: usize| {
+            let (blocks, misses) = ledger.count[class];
+            if misses == 0 {
+                return None;
+            }
+            let seen = kept.get(class).copied().unwrap_or_default();
+            let idle = seen.idle + self.depot(class).len();
+            Some(ClassCount {
+                bytes: bytes_of(class),
+                rented: blocks.saturating_sub(idle),
+                idle,
+                rents: seen.rents + self.depot(class).rents(),
+                misses,
+                foreign: seen.foreign,
+            })
+        };
+        (0..CLASSES).filter_map(count).collect()
+    }
+
+    /// Bytes that nobody uses, those that threads keep to themselves included.
+    pub(crate) fn idle_bytes(&self) -> usize {
+        let kept = cache::survey(self);
+        let kept: usize = (0..CACHED_CLASSES).map(|class| kept[class].idle * bytes_of(class)).sum();
+        kept + self.idle_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The blocks that are rented, the longest first. What this thread has revoked is let go before.
+    pub(crate) fn outstanding(&self) -> Vec<Outstanding> {
+        let now = clock::now();
+        limbo::flush();
+        let idle = self.idle_blocks();
+        let ledger = lock(&self.ledger);
+        let rented = ledger.blocks.values().filter(|block| !idle.contains(&ptr::from_ref(**block)));
+        let mut found: Vec<_> = rented.map(|block| describe(block, now)).collect();
+        found.sort_by_key(|rent| std::cmp::Reverse(rent.age));
+        found
+    }
+
+    fn idle_blocks(&self) -> HashSet<*const Block> {
+        let mut idle = cache::blocks(self);
+        for class in 0..CLASSES {
+            idle.extend(self.depot(class).blocks().into_iter().map(ptr::from_ref));
+        }
+        idle
+    }
+}
+
+fn describe(block: &'static Block, now: u64) -> Outstanding {
+    let (leased, pins, spans) = lease::users(block);
+    Outstanding {
+        block: ptr::from_ref(block).addr(),
+        site: block.created(),
+        // SAFETY: the ledger has the block, and its source stays as it is until it is taken out of there.
+        bytes: bytes_of(unsafe { block.source() }.len),
+        age: now.saturating_sub(block.rented_at()),
+        leased,
+        pins,
+        spans,
+    }
+}

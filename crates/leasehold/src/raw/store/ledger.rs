@@ -1,0 +1,335 @@
+//! What a store has taken from its backing, what it may take, and who waits for it.
+//!
+//! A budget is charged for what is held, rented or idle. So a rent from a shelf costs no more than one without a budget,
+//! and memory that has been revoked but not drained counts until it comes back. Who finds the budget used up takes the idle
+//! memory of all threads back first, and queues up then. While there is a queue no thread keeps anything to itself, and
+//! whatever comes back goes to the head of the queue.
+
+use std::collections::{HashMap, VecDeque};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bytemuck::Pod;
+
+use super::class::{CLASSES, bytes_of};
+use super::{PRESSED, Settings, Store, cache, tenant};
+use crate::backing::BackingError;
+use crate::raw::block::{Block, Site};
+use crate::raw::owned::Owned;
+use crate::raw::{clock, limbo};
+use crate::sync::{Mutex, Ordering, lock};
+
+/// Why there is no block.
+#[derive(Debug)]
+pub(crate) enum Shortage {
+    /// More than the largest class.
+    TooLarge,
+    /// The budget is used up, or others wait for it.
+    Exhausted,
+    Backing(BackingError),
+}
+
+pub(super) struct Ledger {
+    /// Bytes that may be held.
+    budget: usize,
+    /// Bytes that are held: rented, idle, or promised to somebody who waited.
+    held: usize,
+    peak: usize,
+    queue: VecDeque<Arc<Waiter>>,
+    /// Rents that had to wait, so far.
+    waited: u64,
+    /// Every block there is, by its address.
+    pub(super) blocks: HashMap<usize, &'static Block>,
+    /// Blocks there are, and were ever made, by class.
+    pub(super) count: Box<[(usize, u64)]>,
+}
+
+/// A rent that waits.
+struct Waiter {
+    class: usize,
+    turn: Mutex<Turn>,
+}
+
+enum Turn {
+    Waiting(Option<Waker>),
+    Come(Grant),
+    Over,
+}
+
+/// What a waiter is given.
+enum Grant {
+    Block(&'static Block),
+    /// The budget for a fresh block.
+    Charge,
+}
+
+/// A rent of `len` elements that waits in the queue. Giving it up passes on what it was given.
+pub(crate) struct Queued<T> {
+    store: Arc<Store>,
+    waiter: Arc<Waiter>,
+    len: usize,
+    site: Site,
+    _elements: PhantomData<fn() -> T>,
+}
+
+impl Ledger {
+    pub(super) fn new(budget: usize) -> Ledger {
+        Ledger {
+            budget,
+            held: 0,
+            peak: 0,
+            queue: VecDeque::new(),
+            waited: 0,
+            blocks: HashMap::new(),
+            count: vec![(0, 0); CLASSES].into_boxed_slice(),
+        }
+    }
+
+    /// Takes the bytes of a block of `class` from the budget, if they are there and nobody waits for them.
+    pub(super) fn charge(&mut self, class: usize) -> bool {
+        self.queue.is_empty() && self.charge_bytes(bytes_of(class))
+    }
+
+    fn charge_bytes(&mut self, bytes: usize) -> bool {
+        let held = self.held.checked_add(bytes).filter(|&held| held <= self.budget);
+        let Some(held) = held else { return false };
+        self.held = held;
+        self.peak = self.peak.max(held);
+        true
+    }
+
+    pub(super) fn enter(&mut self, block: &'static Block, class: usize) {
+        self.blocks.insert(std::ptr::from_ref(block).addr(), block);
+        let (now, ever) = &mut self.count[class];
+        *now += 1;
+        *ever += 1;
+    }
+
+    pub(super) fn leave(&mut self, block: &'static Block, class: usize) {
+        self.blocks.remove(&std::ptr::from_ref(block).addr());
+        self.count[class].0 -= 1;
+    }
+}
+
+/// The state of a budget.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Balance {
+    pub(crate) budget: usize,
+    pub(crate) held: usize,
+    pub(crate) peak: usize,
+    pub(crate) waiting: usize,
+    pub(crate) waited: u64,
+}
+
+impl Store {
+    pub(crate) fn balance(&self) -> Balance {
+        let ledger = lock(&self.ledger);
+        Balance {
+            budget: ledger.budget,
+            held: ledger.held,
+            peak: ledger.peak,
+            waiting: ledger.queue.len(),
+            waited: ledger.waited,
+        }
+    }
+
+    /// The bytes of a block for `len` elements, if they are more than the whole budget.
+    pub(crate) fn over_budget<T: Pod>(&self, len: usize) -> Option<usize> {
+        let bytes = bytes_of(self.class_for::<T>(len).ok()?);
+        (bytes > lock(&self.ledger).budget).then_some(bytes)
+    }
+
+    pub(super) fn uncharge(&self, class: usize) {
+        self.uncharge_bytes(bytes_of(class));
+    }
+
+    fn uncharge_bytes(&self, bytes: usize) {
+        let mut ledger = lock(&self.ledger);
+        ledger.held -= bytes;
+        let anyone = !ledger.queue.is_empty();
+        drop(ledger);
+        if anyone {
+            self.serve();
+        }
+    }
+
+    /// A rent that found the budget used up, tried again after everything idle was taken back.
+    pub(crate) fn rent_by_force<T: Pod + Send>(
+        self: &Arc<Self>,
+        len: usize,
+        site: Site,
+    ) -> Result<Owned<T>, Shortage> {
+        let class = self.class_for::<T>(len)?;
+        self.take_everything_back();
+        let grant = {
+            let mut ledger = lock(&self.ledger);
+            if ledger.queue.is_empty() { self.grant(&mut ledger, class) } else { None }
+        };
+        self.redeem(grant.ok_or(Shortage::Exhausted)?, class, len, site)
+    }
+
+    /// Queues up for `len` elements.
+    pub(crate) fn enqueue<T: Pod>(self: &Arc<Self>, len: usize, site: Site) -> Result<Queued<T>, Shortage> {
+        let class = self.class_for::<T>(len)?;
+        let waiter = Arc::new(Waiter { class, turn: Mutex::new(Turn::Waiting(None)) });
+        {
+            let mut ledger = lock(&self.ledger);
+            ledger.queue.push_back(Arc::clone(&waiter));
+            ledger.waited += 1;
+            // Before we look for memory: who puts a block into a depot after our look sees it, and serves us.
+            // Relaxed: ordered by the locks of caches and depots.
+            self.mode.fetch_or(PRESSED, Ordering::Relaxed);
+        }
+        let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };
+        self.take_everything_back();
+        self.serve();
+        Ok(queued)
+    }
+
+    /// Brings whatever nobody uses to the depots.
+    fn take_everything_back(&self) {
+        limbo::flush();
+        cache::empty_all(self);
+    }
+
+    /// Gives those who wait, in the order of their arrival, what has come back.
+    pub(super) fn serve(&self) {
+        let mut woken = Vec::new();
+        {
+            let mut ledger = lock(&self.ledger);
+            while let Some(waiter) = ledger.queue.front().map(Arc::clone) {
+                let Some(grant) = self.grant(&mut ledger, waiter.class) else { break };
+                ledger.queue.pop_front();
+                if let Turn::Waiting(Some(waker)) =
+                    std::mem::replace(&mut *lock(&waiter.turn), Turn::Come(grant))
+                {
+                    woken.push(waker);
+                }
+            }
+            if ledger.queue.is_empty() {
+                self.mode.fetch_and(!PRESSED, Ordering::Relaxed);
+            }
+        }
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// What a rent of `class` needs, if it is there.
+    fn grant(&self, ledger: &mut Ledger, class: usize) -> Option<Grant> {
+        if let Some(block) = self.pop_idle(class) {
+            return Some(Grant::Block(block));
+        }
+        let bytes = bytes_of(class);
+        let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
+        if missing > 0 && !self.free_idle(ledger, missing) {
+            return None;
+        }
+        ledger.charge_bytes(bytes).then_some(Grant::Charge)
+    }
+
+    /// Frees idle memory of any class until `missing` bytes are back. False, with nothing freed, when there is less.
+    fn free_idle(&self, ledger: &mut Ledger, mut missing: usize) -> bool {
+        if self.idle_bytes.load(Ordering::Relaxed) < missing {
+            return false;
+        }
+        for class in (0..CLASSES).rev() {
+            for block in self.take_oldest(class, missing.div_ceil(bytes_of(class))) {
+                ledger.leave(block, class);
+                ledger.held -= bytes_of(class);
+                missing = missing.saturating_sub(bytes_of(class));
+                // Under the lock, so that the budget holds for the memory as well, not only for its account.
+                // SAFETY: the block is out of its depot, hence ours alone (R2).
+                unsafe { self.release_memory(block) };
+            }
+            if missing == 0 {
+                break;
+            }
+        }
+        missing == 0
+    }
+
+    fn redeem<T: Pod + Send>(
+        self: &Arc<Self>,
+        grant: Grant,
+        class: usize,
+        len: usize,
+        site: Site,
+    ) -> Result<Owned<T>, Shortage> {
+        let block = match grant {
+            Grant::Block(block) => block,
+            Grant::Charge => self.make_charged(class)?,
+        };
+        block.stamp_rented(clock::now());
+        // SAFETY: the block is out of every list, hence ours alone (R2), and its class is that of `len` elements.
+        Ok(unsafe { tenant(block, len, site) })
+    }
+
+    /// A store with a budget of its own, which is taken out of this one's while it lives. `None` when so much is not free.
+    pub(crate) fn share(self: &Arc<Self>, bytes: usize) -> Option<Arc<Store>> {
+        self.take_everything_back();
+        {
+            let mut ledger = lock(&self.ledger);
+            let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
+            let granted =
+                ledger.queue.is_empty() && self.free_idle(&mut ledger, missing) && ledger.charge_bytes(bytes);
+            if !granted {
+                return None;
+            }
+        }
+        let settings = Settings { budget: bytes, ..self.settings.clone() };
+        Some(Store::with_parent(settings, Some(Parent { store: Arc::clone(self), bytes })))
+    }
+}
+
+/// What a share was taken out of.
+pub(super) struct Parent {
+    store: Arc<Store>,
+    bytes: usize,
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        self.store.uncharge_bytes(self.bytes);
+    }
+}
+
+impl<T: Pod + Send> Queued<T> {
+    /// The tenancy, when its turn has come; else `waker` is woken when it does.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Result<Owned<T>, Shortage>> {
+        // Cloning and dropping a waker can run any code: never under the lock.
+        let waker = waker.clone();
+        let mut turn = lock(&self.waiter.turn);
+        match std::mem::replace(&mut *turn, Turn::Over) {
+            Turn::Waiting(old) => {
+                *turn = Turn::Waiting(Some(waker));
+                drop(turn);
+                drop(old);
+                Poll::Pending
+            }
+            Turn::Come(grant) => {
+                drop(turn);
+                Poll::Ready(self.store.redeem(grant, self.waiter.class, self.len, self.site))
+            }
+            // Only after it was ready, which its future does not ask again.
+            Turn::Over => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Queued<T> {
+    fn drop(&mut self) {
+        let Queued { store, waiter, .. } = self;
+        // The queue first: whoever gives us something has it.
+        let mut ledger = lock(&store.ledger);
+        let turn = std::mem::replace(&mut *lock(&waiter.turn), Turn::Over);
+        match turn {
+            Turn::Over => return,
+            Turn::Waiting(_) => ledger.queue.retain(|other| !Arc::ptr_eq(other, waiter)),
+            Turn::Come(Grant::Block(block)) => store.put_idle(waiter.class, 1, [block]),
+            Turn::Come(Grant::Charge) => ledger.held -= bytes_of(waiter.class),
+        }
+        drop(ledger);
+        // Those behind may have waited for us only.
+        store.serve();
+    }
+}

@@ -1,0 +1,431 @@
+//! Pooled memory: size classes, a cache per thread in front of common depots, and a ledger of what was taken from the
+//! backing.
+//!
+//! ```text
+//!   thread A            thread B
+//!   [cache: shelves]    [cache: shelves]     a stack of blocks per class, no atomic instructions
+//!          \               /
+//!           half a shelf at a time           pointers, never chained through the blocks
+//!            \           /
+//!        [depots: one per class]             a mutex each
+//!                  |
+//!              [ledger]                      budget, waiters, every block there is
+//!                  |
+//!              [backing]                     the heap, pages, shared memory ..
+//! ```
+
+mod cache;
+mod census;
+mod class;
+mod depot;
+mod ledger;
+
+use std::alloc::Layout;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use bytemuck::Pod;
+
+use super::block::{Block, Kind, Site, Source, allocate, free};
+use super::owned::Owned;
+use super::window::Window;
+use super::{clock, limbo};
+use crate::backing::Backing;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use cache::{CACHED_CLASSES, Cache, Seen};
+pub(crate) use census::{ClassCount, Outstanding};
+pub(crate) use class::ALIGNMENT;
+use class::{CLASSES, LARGEST, bytes_of, class_of};
+use depot::Depot;
+use ledger::{Ledger, Parent};
+pub(crate) use ledger::{Queued, Shortage};
+
+/// What a store is made from.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) backing: Arc<dyn Backing>,
+    /// A power of two, at least [`ALIGNMENT`].
+    pub(crate) alignment: usize,
+    /// Bytes that may be held altogether, rented and idle.
+    pub(crate) budget: usize,
+    /// Bytes that the depots keep; beyond that, what comes back goes to the backing.
+    pub(crate) idle_limit: usize,
+    /// Milliseconds after which idle memory goes to the backing; zero for never.
+    pub(crate) decay: u64,
+    pub(crate) zero_on_return: bool,
+}
+
+/// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
+pub(crate) struct Store {
+    settings: Settings,
+    /// Bytes in the smallest block: what the backing's granularity asks for, or one.
+    smallest: usize,
+    /// [`OPEN`], or why threads keep nothing to themselves.
+    mode: AtomicUsize,
+    /// When idle memory is looked through next.
+    next_sweep: AtomicU64,
+    idle_bytes: AtomicUsize,
+    /// Where in its first page the next coloured block begins.
+    colour: AtomicUsize,
+    depots: Box<[Depot]>,
+    caches: Mutex<Vec<Arc<Cache>>>,
+    /// What the caches of threads that have ended had counted.
+    departed: Mutex<[Seen; CACHED_CLASSES]>,
+    ledger: Mutex<Ledger>,
+    /// Dropped with the store, hence after its last block.
+    _parent: Option<Parent>,
+}
+
+// A backing that panics leaves nothing half done here: it is called before or after the books are changed.
+impl UnwindSafe for Store {}
+impl RefUnwindSafe for Store {}
+
+/// In [`Store::mode`]: somebody waits for memory.
+const PRESSED: usize = 1;
+/// In [`Store::mode`]: every return needs to be looked at.
+const ATTENTIVE: usize = 2;
+/// In [`Store::mode`]: the pool is gone; what comes back is freed.
+const CLOSED: usize = 4;
+
+/// Blocks from this size on, on the heap, do not all begin at the same place of a page: their first lines would compete
+/// for the same few sets of the cache.
+const COLOURED: usize = 32 << 10;
+const PAGE: usize = 4096;
+
+impl Store {
+    pub(crate) fn new(settings: Settings) -> Arc<Store> {
+        Store::with_parent(settings, None)
+    }
+
+    fn with_parent(settings: Settings, parent: Option<Parent>) -> Arc<Store> {
+        let mode = if settings.zero_on_return { ATTENTIVE } else { 0 };
+        Arc::new(Store {
+            smallest: settings.backing.granularity().max(1),
+            mode: AtomicUsize::new(mode),
+            next_sweep: AtomicU64::new(0),
+            idle_bytes: AtomicUsize::new(0),
+            colour: AtomicUsize::new(0),
+            depots: (0..CLASSES).map(|_| Depot::new()).collect(),
+            caches: Mutex::new(Vec::new()),
+            departed: Mutex::new([Seen::default(); CACHED_CLASSES]),
+            ledger: Mutex::new(Ledger::new(settings.budget)),
+            settings,
+            _parent: parent,
+        })
+    }
+
+    /// Memory for `len` elements; fresh memory is zeroed, used memory keeps what was in it.
+    #[inline]
+    pub(crate) fn rent<T: Pod + Send>(
+        self: &Arc<Self>,
+        len: usize,
+        site: Site,
+    ) -> Result<Owned<T>, Shortage> {
+        const {
+            assert!(align_of::<T>() <= ALIGNMENT, "the element type wants more alignment than the pool gives")
+        };
+        // What is beyond all classes finds nothing here and is looked at more closely below.
+        let class = len.checked_mul(size_of::<T>()).map_or(CLASSES, class_of);
+        let block = match cache::take(self, class) {
+            Some(block) => block,
+            None => self.rent_slow(self.class_for::<T>(len)?)?,
+        };
+        // SAFETY: the block is out of every list, hence ours alone (R2), and its class holds `len` elements.
+        Ok(unsafe { tenant(block, len, site) })
+    }
+
+    /// The class for `len` elements.
+    fn class_for<T>(&self, len: usize) -> Result<usize, Shortage> {
+        let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= LARGEST);
+        bytes.map(|bytes| class_of(bytes.max(self.smallest))).ok_or(Shortage::TooLarge)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rent_slow(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+        // Again, since a small rent of a pool of pages, or one of nothing, comes here with another class.
+        if let Some(block) = cache::take(self, class) {
+            return Ok(block);
+        }
+        let now = clock::now();
+        self.sweep_if_due(now);
+        if self.has(PRESSED) {
+            // Those who wait come first.
+            return Err(Shortage::Exhausted);
+        }
+        let kept = (class < CACHED_CLASSES).then(|| cache::select(self)).flatten();
+        let block = match kept.and_then(|cache| cache.take_slow(class, now)).or_else(|| self.pop_idle(class))
+        {
+            Some(block) => block,
+            None => self.make(class)?,
+        };
+        block.stamp_rented(now);
+        Ok(block)
+    }
+
+    /// Frees what is idle: in the depots and in the caches of all threads. Returns the bytes freed.
+    pub(crate) fn trim(&self) -> usize {
+        limbo::flush();
+        cache::empty_all(self);
+        self.discard_from_depots(Depot::empty)
+    }
+
+    /// Frees what has not been used since the last call, if that is long enough ago.
+    fn sweep_if_due(&self, now: u64) {
+        let decay = self.settings.decay;
+        // Relaxed: who wins the exchange sweeps; nothing else is concluded.
+        let due = self.next_sweep.load(Ordering::Relaxed);
+        if decay == 0 || now < due {
+            return;
+        }
+        let next = now + decay;
+        let won = self.next_sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        // The first look only starts the clock.
+        if won && due != 0 {
+            self.sweep();
+        }
+    }
+
+    /// Frees what has not been used since the last call. Returns the bytes freed.
+    pub(crate) fn sweep(&self) -> usize {
+        cache::sweep_all(self);
+        self.discard_from_depots(Depot::sweep)
+    }
+
+    /// Takes `count` fresh blocks for `len` elements from the backing, ahead of time.
+    pub(crate) fn reserve<T: Pod>(self: &Arc<Self>, len: usize, count: usize) -> Result<(), Shortage> {
+        let class = self.class_for::<T>(len)?;
+        for _ in 0..count {
+            let block = self.make(class)?;
+            self.put_idle(class, 1, [block]);
+        }
+        Ok(())
+    }
+
+    /// Called when the last handle of the pool is gone.
+    pub(crate) fn close(&self) {
+        // Relaxed: read under the locks of caches and depots, or as a hint.
+        self.mode.fetch_or(CLOSED, Ordering::Relaxed);
+        self.trim();
+        lock(&self.caches).clear();
+    }
+
+    fn has(&self, mode: usize) -> bool {
+        self.mode.load(Ordering::Relaxed) & mode != 0
+    }
+
+    fn is_closed(&self) -> bool {
+        self.has(CLOSED)
+    }
+
+    /// Whether threads may keep blocks to themselves.
+    fn lets_threads_keep(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == 0
+    }
+
+    fn depot(&self, class: usize) -> &Depot {
+        &self.depots[class]
+    }
+
+    fn take_idle(&self, class: usize, count: usize, receive: impl FnMut(&'static Block)) -> usize {
+        let taken = self.depot(class).take(count, receive);
+        self.idle_bytes.fetch_sub(taken * bytes_of(class), Ordering::Relaxed);
+        taken
+    }
+
+    fn put_idle(&self, class: usize, count: usize, blocks: impl IntoIterator<Item = &'static Block>) {
+        self.idle_bytes.fetch_add(count * bytes_of(class), Ordering::Relaxed);
+        self.depot(class).put(blocks);
+    }
+
+    fn pop_idle(&self, class: usize) -> Option<&'static Block> {
+        let depot = self.depot(class);
+        let block = if class < CACHED_CLASSES { depot.pop() } else { depot.rent() };
+        if block.is_some() {
+            self.idle_bytes.fetch_sub(bytes_of(class), Ordering::Relaxed);
+        }
+        block
+    }
+
+    fn take_oldest(&self, class: usize, count: usize) -> Vec<&'static Block> {
+        let taken = self.depot(class).take_oldest(count);
+        self.idle_bytes.fetch_sub(taken.len() * bytes_of(class), Ordering::Relaxed);
+        taken
+    }
+
+    /// Frees what the depot of `class` has beyond what depots may keep.
+    fn shed(&self, class: usize) {
+        let limit = if self.is_closed() { 0 } else { self.settings.idle_limit };
+        let surplus = self.idle_bytes.load(Ordering::Relaxed).saturating_sub(limit);
+        if surplus > 0 {
+            self.discard_all(class, self.take_oldest(class, surplus.div_ceil(bytes_of(class))));
+        }
+    }
+
+    /// Takes idle blocks out of each depot with `take` and frees them. Returns the bytes freed.
+    fn discard_from_depots(&self, take: impl Fn(&Depot) -> Vec<&'static Block>) -> usize {
+        let discard = |(class, depot)| {
+            let blocks: Vec<_> = take(depot);
+            self.idle_bytes.fetch_sub(blocks.len() * bytes_of(class), Ordering::Relaxed);
+            self.discard_all(class, blocks)
+        };
+        self.depots.iter().enumerate().map(discard).sum()
+    }
+
+    /// A block of fresh, zeroed memory.
+    fn make(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+        if !lock(&self.ledger).charge(class) {
+            return Err(Shortage::Exhausted);
+        }
+        self.make_charged(class)
+    }
+
+    fn make_charged(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+        let layout = self.layout_of(class);
+        let memory = match self.settings.backing.allocate(layout) {
+            Ok(memory) => memory,
+            Err(error) => {
+                self.uncharge(class);
+                return Err(Shortage::Backing(error));
+            }
+        };
+        let offset = if self.is_coloured(class) { self.next_colour() } else { 0 };
+        let source = Source {
+            kind: &POOLED,
+            // SAFETY: the layout has a page to spare in front of a coloured block.
+            base: unsafe { memory.add(offset) }.as_ptr().cast(),
+            len: class,
+            room: bytes_of(class),
+            extra: Arc::into_raw(Arc::clone(self)).cast_mut().cast(),
+        };
+        let block = allocate();
+        // SAFETY: a fresh block is exclusively ours, and the memory stays until `discard`.
+        unsafe { block.settle(source) };
+        lock(&self.ledger).enter(block, class);
+        Ok(block)
+    }
+
+    /// What to ask of the backing for a block of `class`.
+    fn layout_of(&self, class: usize) -> Layout {
+        let Settings { alignment, ref backing, .. } = self.settings;
+        let (room, alignment) = if self.is_coloured(class) {
+            (bytes_of(class) + PAGE, PAGE)
+        } else {
+            (bytes_of(class), alignment)
+        };
+        let layout = Layout::from_size_align(room.next_multiple_of(backing.granularity()), alignment);
+        layout.expect("the largest class is a valid layout")
+    }
+
+    fn is_coloured(&self, class: usize) -> bool {
+        self.settings.alignment == ALIGNMENT
+            && self.settings.backing.granularity() == 1
+            && bytes_of(class) >= COLOURED
+    }
+
+    fn next_colour(&self) -> usize {
+        // Relaxed: any spread will do.
+        self.colour.fetch_add(ALIGNMENT, Ordering::Relaxed) % PAGE
+    }
+
+    /// Frees blocks of `class` that the caller took out of a depot. Returns the bytes freed.
+    fn discard_all(&self, class: usize, blocks: Vec<&'static Block>) -> usize {
+        let bytes = blocks.len() * bytes_of(class);
+        for block in blocks {
+            lock(&self.ledger).leave(block, class);
+            // SAFETY: the block is out of its depot, hence ours alone (R2).
+            unsafe { self.release_memory(block) };
+            self.uncharge(class);
+        }
+        bytes
+    }
+
+    /// Frees the memory of an idle block, then its control block.
+    ///
+    /// # Safety
+    /// The caller holds the block exclusively (R2) and gives it up; it is one of this store's.
+    unsafe fn release_memory(&self, block: &'static Block) {
+        // SAFETY: the hold is exclusive.
+        let &Source { base, len: class, extra, .. } = unsafe { block.source() };
+        let offset = if self.is_coloured(class) { base.addr() % PAGE } else { 0 };
+        // SAFETY: `make_charged` added the offset, to memory that begins at a page.
+        let memory = unsafe { base.cast::<u8>().sub(offset) };
+        // SAFETY: it came from a `NonNull`.
+        let memory = unsafe { NonNull::new_unchecked(memory) };
+        // SAFETY: allocated there with this layout; nobody else holds the block.
+        unsafe { self.settings.backing.release(memory, self.layout_of(class)) };
+        // SAFETY: the hold is exclusive and ends here.
+        unsafe { free(block) };
+        // SAFETY: `make_charged` put the count there. It is not the last: the caller's reference has one of its own.
+        drop(unsafe { Arc::from_raw(extra.cast::<Store>()) });
+    }
+}
+
+/// The tenancy of `len` elements that begins on a block.
+///
+/// # Safety
+/// The caller holds `block`, which is pooled, exclusively (R2); its class holds `len` elements of `T`.
+#[inline(always)]
+unsafe fn tenant<T: Pod + Send>(block: &'static Block, len: usize, site: Site) -> Owned<T> {
+    // SAFETY: the hold is exclusive.
+    let base = unsafe { block.source() }.base;
+    // SAFETY: `make_charged` made it from a `NonNull`.
+    let ptr = unsafe { NonNull::new_unchecked(base.cast::<T>()) };
+    // SAFETY: the class holds `len` elements, which are initialised (R4), and any bit pattern is a `T`.
+    let window = unsafe { Window::new(ptr, len) };
+    // SAFETY: the hold is ours to hand over.
+    unsafe { Owned::resume(window, block, Some(site)) }
+}
+
+pub(super) static POOLED: Kind = Kind { release: give_back, pin_hooks: None, writable: true, patient: true };
+
+/// # Safety
+/// As [`Kind::release`].
+#[inline]
+pub(super) unsafe fn give_back(block: &'static Block) {
+    // SAFETY: the hold is exclusive.
+    let &Source { len: class, extra, .. } = unsafe { block.source() };
+    if !cache::keep(extra.cast_const().cast(), block, class) {
+        // SAFETY: the caller's promise; class and store are the block's own.
+        unsafe { give_back_slow(block, extra.cast(), class) };
+    }
+}
+
+/// # Safety
+/// As [`Kind::release`], for a block of `class` whose source says `store`.
+#[cold]
+#[inline(never)]
+unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usize) {
+    // A count of our own: the block's may be the last, and go with it.
+    // SAFETY: `make_charged` put the pointer of an `Arc` there, and the block's count keeps it.
+    unsafe { Arc::increment_strong_count(store) };
+    // SAFETY: as above; the count that is dropped is the one just added.
+    let store = unsafe { Arc::from_raw(store) };
+    if store.settings.zero_on_return {
+        wipe(block);
+    }
+    let kept = class < CACHED_CLASSES
+        && store.lets_threads_keep()
+        && cache::select(&store).is_some_and(|cache| cache.keep_slow(block, class));
+    if !kept {
+        store.put_idle(class, 1, [block]);
+    }
+    store.shed(class);
+    // After the block was put where it can be found: see `enqueue`.
+    if store.has(PRESSED) {
+        store.serve();
+    }
+}
+
+/// Overwrites the memory of a block with zeros, in a way that the compiler cannot leave out.
+fn wipe(block: &'static Block) {
+    // SAFETY: the caller holds the block exclusively.
+    let &Source { base, room, .. } = unsafe { block.source() };
+    for word in 0..room / size_of::<u64>() {
+        // SAFETY: classes are multiples of eight bytes, aligned to 64.
+        let word = unsafe { base.cast::<u64>().add(word) };
+        // SAFETY: as above; the memory is writable.
+        unsafe { word.write_volatile(0) };
+    }
+}
