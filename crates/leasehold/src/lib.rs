@@ -79,7 +79,7 @@ mod sync;
 
 pub use backing::{Backing, BackingError, Heap};
 #[cfg(unix)]
-pub use backing::{Granted, HugePages, Pages};
+pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
     HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused, RentError, Revoked,

@@ -1,7 +1,11 @@
 //! Where a pool's memory comes from.
 
 mod error;
+#[cfg(unix)]
+mod guard_pages;
 mod heap;
+#[cfg(unix)]
+mod locked;
 #[cfg(unix)]
 mod mapping;
 #[cfg(unix)]
@@ -10,7 +14,11 @@ mod pages;
 pub(crate) mod system;
 
 pub use error::BackingError;
+#[cfg(unix)]
+pub use guard_pages::GuardPages;
 pub use heap::Heap;
+#[cfg(unix)]
+pub use locked::Locked;
 #[cfg(unix)]
 pub use pages::{Granted, HugePages, Pages};
 

@@ -49,10 +49,13 @@ fn backings() -> Vec<Box<dyn Backing>> {
     let mut backings: Vec<Box<dyn Backing>> = vec![Box::new(Heap), Box::new(Arc::new(Heap))];
     #[cfg(all(unix, not(miri)))]
     {
-        use leasehold::{HugePages, Pages};
+        use leasehold::{GuardPages, HugePages, Locked, Pages};
         for huge in [HugePages::Never, HugePages::Advised, HugePages::Reserved] {
             backings.push(Box::new(Pages::new().huge(huge)));
         }
+        backings.push(Box::new(Locked));
+        backings.push(Box::new(GuardPages::new()));
+        backings.push(Box::new(GuardPages::new().quarantine(1 << 30)));
     }
     backings
 }
@@ -239,4 +242,45 @@ fn a_block_of_pages_says_which_pages_it_got() {
     block.bytes().fill(1);
     let Granted { plain, advised, reserved, .. } = reserved.granted();
     assert_eq!(plain + advised + reserved, 1);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[cfg_attr(miri, ignore = "limits the process")]
+fn locking_too_much_names_the_limit_and_how_to_raise_it() {
+    if !alone("backing::locking_too_much_names_the_limit_and_how_to_raise_it") {
+        return;
+    }
+    let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+    // SAFETY: this process has nothing else to do.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }, 0);
+    // Who may do everything is not limited: become nobody.
+    // SAFETY: as above.
+    unsafe { libc::setresuid(65534, 65534, 65534) };
+    let locked = leasehold::Locked;
+    let blocks: Vec<_> = (0..4).map(|_| Block::new(&locked, 256 << 10, 64).unwrap()).collect();
+    let error = Block::new(&locked, 256 << 10, 64).map(|_| ()).unwrap_err();
+    assert!(matches!(error, BackingError::LockLimit { size: 262_144, limit: 1_048_576 }), "{error:?}");
+    assert!(error.to_string().contains("ulimit -l"));
+    drop(blocks);
+    drop(Block::new(&locked, 1 << 20, 64).unwrap());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[cfg_attr(miri, ignore = "reads /proc")]
+fn locked_memory_is_locked_until_it_is_released() {
+    let locked = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmLck:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+    };
+    if !alone("backing::locked_memory_is_locked_until_it_is_released") {
+        return;
+    }
+    let before = locked();
+    let block = Block::new(&leasehold::Locked, 64 << 10, 64).unwrap();
+    assert_eq!(locked() - before, 64);
+    drop(block);
+    assert_eq!(locked(), before);
 }

@@ -5,6 +5,8 @@ mod after_revocation;
 mod auto_traits;
 mod backing;
 mod ending;
+#[cfg(all(unix, not(miri)))]
+mod guard_pages;
 mod memory;
 mod pitfalls;
 mod pool;
