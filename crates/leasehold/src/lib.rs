@@ -80,6 +80,8 @@ mod sync;
 pub use backing::{Backing, BackingError, Heap};
 #[cfg(unix)]
 pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};
+#[cfg(target_os = "linux")]
+pub use backing::{Sealed, SharedMemory, UnfitFile, UnfitReason};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
     HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused, RentError, Revoked,

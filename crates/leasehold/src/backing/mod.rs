@@ -8,8 +8,14 @@ mod heap;
 mod locked;
 #[cfg(unix)]
 mod mapping;
+#[cfg(target_os = "linux")]
+mod memfd;
 #[cfg(unix)]
 mod pages;
+#[cfg(target_os = "linux")]
+mod sealed;
+#[cfg(target_os = "linux")]
+mod shared_memory;
 #[cfg(unix)]
 pub(crate) mod system;
 
@@ -21,6 +27,10 @@ pub use heap::Heap;
 pub use locked::Locked;
 #[cfg(unix)]
 pub use pages::{Granted, HugePages, Pages};
+#[cfg(target_os = "linux")]
+pub use sealed::{Sealed, UnfitFile, UnfitReason};
+#[cfg(target_os = "linux")]
+pub use shared_memory::SharedMemory;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

@@ -57,6 +57,8 @@ fn backings() -> Vec<Box<dyn Backing>> {
         backings.push(Box::new(GuardPages::new()));
         backings.push(Box::new(GuardPages::new().quarantine(1 << 30)));
     }
+    #[cfg(all(target_os = "linux", not(miri)))]
+    backings.push(Box::new(leasehold::SharedMemory::new()));
     backings
 }
 

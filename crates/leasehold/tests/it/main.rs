@@ -14,6 +14,8 @@ mod ragged;
 mod ranges;
 mod rules;
 mod scope;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod sealed;
 mod shared;
 mod sources;
 mod support;
