@@ -53,6 +53,7 @@
 //!
 //! # Features
 //!
+//! - `cuda`: [`cuda::PinnedHost`], host memory that CUDA devices reach directly. The driver is loaded at run time.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
 //!
 //! The `cfg` `leasehold_fences` makes spans use real fences where `membarrier` would do, for systems whose seccomp filter arrives
@@ -77,6 +78,8 @@ mod shared;
 mod span;
 mod sync;
 
+#[cfg(feature = "cuda")]
+pub use backing::cuda;
 pub use backing::{Backing, BackingError, Heap};
 #[cfg(unix)]
 pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};

@@ -1,5 +1,7 @@
 //! Where a pool's memory comes from.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod error;
 #[cfg(unix)]
 mod guard_pages;

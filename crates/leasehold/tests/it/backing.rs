@@ -44,7 +44,13 @@ impl Drop for Block<'_> {
     }
 }
 
+/// Whether every byte is this one. Compares whole slices, which miri does in no time.
+fn all(bytes: &[u8], byte: u8) -> bool {
+    bytes[0] == byte && bytes[1..] == bytes[..bytes.len() - 1]
+}
+
 /// Every backing that this system has.
+#[allow(unused_mut, reason = "some systems have no more")]
 fn backings() -> Vec<Box<dyn Backing>> {
     let mut backings: Vec<Box<dyn Backing>> = vec![Box::new(Heap), Box::new(Arc::new(Heap))];
     #[cfg(all(unix, not(miri)))]
@@ -59,6 +65,11 @@ fn backings() -> Vec<Box<dyn Backing>> {
     }
     #[cfg(all(target_os = "linux", not(miri)))]
     backings.push(Box::new(leasehold::SharedMemory::new()));
+    #[cfg(all(feature = "cuda", not(miri)))]
+    match leasehold::cuda::PinnedHost::load() {
+        Ok(pinned) => backings.push(Box::new(pinned)),
+        Err(error) => println!("skipped: {error}"),
+    }
     backings
 }
 
@@ -89,7 +100,7 @@ fn blocks_of_every_size_and_alignment_are_zero_aligned_and_writable() {
                 let bytes = block.bytes();
                 // Large ones once, for the time it takes.
                 if align == 64 || size <= 1 << 16 {
-                    assert!(bytes.iter().all(|&byte| byte == 0), "{name}: {size} at {align}");
+                    assert!(all(bytes, 0), "{name}: {size} at {align}");
                 }
                 bytes[0] = 1;
                 bytes[size - 1] = 1;
@@ -105,7 +116,7 @@ fn odd_multiples_of_the_granule_are_served() {
         for granules in [1, 2, 3, 5, 7, 511, 513, 1025] {
             let Some(mut block) = block(&*backing, granules * granule, 2 << 20) else { continue };
             block.bytes().fill(0xA5);
-            assert!(block.bytes().iter().all(|&byte| byte == 0xA5));
+            assert!(all(block.bytes(), 0xA5));
         }
     }
 }
@@ -116,7 +127,7 @@ fn memory_is_zero_again_when_it_is_handed_out_again() {
         let size = 8192usize.next_multiple_of(backing.granularity());
         for _ in 0..20 {
             let Some(mut block) = block(&*backing, size, 64) else { continue };
-            assert!(block.bytes().iter().all(|&byte| byte == 0), "{}", backing.name());
+            assert!(all(block.bytes(), 0), "{}", backing.name());
             block.bytes().fill(0xFF);
         }
     }
@@ -133,7 +144,7 @@ fn blocks_do_not_overlap() {
             block.bytes().fill(index as u8);
         }
         for (index, block) in blocks.iter_mut().enumerate() {
-            assert!(block.bytes().iter().all(|&byte| byte == index as u8), "{}", backing.name());
+            assert!(all(block.bytes(), index as u8), "{}", backing.name());
         }
         blocks.sort_by_key(|block| block.range().start);
         assert!(blocks.is_sorted_by(|one, next| one.range().end <= next.range().start), "{}", backing.name());
@@ -201,8 +212,8 @@ fn released_memory_goes_back_to_the_system() {
         return;
     }
     const SIZE: usize = 1 << 20;
-    // The heap keeps what it likes.
-    for backing in backings().iter().filter(|backing| backing.name() != "heap") {
+    // The heap keeps what it likes, and a driver's memory is not counted.
+    for backing in backings().iter().filter(|backing| !["heap", "pinned host"].contains(&backing.name())) {
         let before = resident();
         let mut blocks: Vec<_> = (0..64).filter_map(|_| block(&**backing, SIZE, 64)).collect();
         blocks.iter_mut().for_each(|block| block.bytes().fill(1));
@@ -285,4 +296,23 @@ fn locked_memory_is_locked_until_it_is_released() {
     assert_eq!(locked() - before, 64);
     drop(block);
     assert_eq!(locked(), before);
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[cfg_attr(miri, ignore = "loads a library")]
+fn pinned_host_memory_is_used_or_its_absence_explained() {
+    use leasehold::cuda::{CudaError, PinnedHost};
+    let pinned = match PinnedHost::load() {
+        Ok(pinned) => pinned,
+        Err(error) => {
+            assert!(!matches!(error, CudaError::TooOld { .. }), "{error}");
+            return println!("skipped: {error}");
+        }
+    };
+    let other = pinned.clone();
+    let mut block = Block::new(&pinned, 1 << 20, 2 << 20).unwrap();
+    assert!(all(block.bytes(), 0));
+    drop(Block::new(&other, 100, 64).unwrap());
+    assert!(matches!(PinnedHost::on_device(1 << 20), Err(CudaError::Failed { function: "cuDeviceGet", .. })));
 }
