@@ -25,7 +25,7 @@ use crate::{MemoryManager, SharedOwner};
 /// even when the sender is not to be trusted.
 ///
 /// To send it, give the receiver the file descriptor, over a Unix socket or as an inherited one, together with
-/// [`offset`](Self::offset) and [`len`](Self::len).
+/// [`offset`](Self::offset) and the number of elements.
 ///
 /// # Examples
 /// The receiving side:
@@ -132,7 +132,7 @@ impl<T: Pod> Sealed<T> {
     /// - If `backing` gave a block of `size` bytes at `memory`, it is the holder's: nobody else uses it, and it is not
     ///   released before the holder is dropped.
     /// - The elements lie within those bytes, aligned.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the pool does not take a backing yet"))]
+    #[cfg_attr(any(not(test), miri), expect(dead_code, reason = "the pool does not take a backing yet"))]
     pub(crate) unsafe fn freeze<H: Send + 'static>(
         backing: &SharedMemory,
         memory: NonNull<u8>,

@@ -123,7 +123,7 @@ impl SharedMemory {
         Ok(mapping.into_start())
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(miri)))]
     pub(super) fn file(&self, memory: NonNull<u8>) -> Option<OwnedFd> {
         self.blocks().get(&address(memory)).map(|(file, _)| file.try_clone().expect("a descriptor is left"))
     }
