@@ -81,7 +81,7 @@ struct Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         // SAFETY: frozen when this was made, and the elements go with it.
-        let thawed = unsafe { self.backing.thaw(self.memory, self.layout) };
+        let thawed = unsafe { self.backing.thaw_block(self.memory, self.layout) };
         if thawed.is_err() {
             // The holder would hand out memory that cannot be written: both are lost.
             mem::forget(self.holder.take());
@@ -142,7 +142,7 @@ impl<T: Pod> Sealed<T> {
     ) -> Result<Sealed<T>, (H, io::Error)> {
         let visible = offset..offset + len * size_of::<T>();
         // SAFETY: the caller's promise; thawed when the hold is dropped.
-        let (file, layout) = match unsafe { backing.freeze(memory, size, visible) } {
+        let (file, layout) = match unsafe { backing.freeze_block(memory, size, visible) } {
             Ok(frozen) => frozen,
             Err(error) => return Err((holder, error)),
         };

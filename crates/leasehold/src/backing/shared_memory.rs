@@ -62,8 +62,8 @@ impl SharedMemory {
     ///
     /// # Safety
     /// - If this backing gave a block of `size` bytes at `memory`, the caller holds it.
-    /// - Until it is [thawed](Self::thaw) it is not released or written, and while this call lasts not read.
-    pub(super) unsafe fn freeze(
+    /// - Until it is [thawed](Self::thaw_block) it is not released or written, and while this call lasts not read.
+    pub(super) unsafe fn freeze_block(
         &self,
         memory: NonNull<u8>,
         size: usize,
@@ -91,9 +91,9 @@ impl SharedMemory {
     /// What the operating system says. The block must never be used again.
     ///
     /// # Safety
-    /// - `memory` was [frozen](Self::freeze), which gave this `layout`, and not thawed since.
+    /// - `memory` was [frozen](Self::freeze_block), which gave this `layout`, and not thawed since.
     /// - Nobody reads it any more.
-    pub(super) unsafe fn thaw(&self, memory: NonNull<u8>, layout: Layout) -> io::Result<()> {
+    pub(super) unsafe fn thaw_block(&self, memory: NonNull<u8>, layout: Layout) -> io::Result<()> {
         // SAFETY: the caller's promise: the block is ours until the end of this call.
         let mut mapping = ManuallyDrop::new(unsafe { Mapping::from_raw(memory, layout.size()) });
         let shared = memfd::create(layout.size()).and_then(|file| {
@@ -134,8 +134,8 @@ impl SharedMemory {
 }
 
 // SAFETY: 1: a new file is zero as far as it goes; 2: `Mapping::aligned`; 3: the file and the mapping are fresh, and the
-// file is given away by `freeze` only; 4: it changes by `freeze` and `thaw` only, whose callers hold the block; 5: the
-// system takes calls from any thread, and the list of files is locked; 6: `check`.
+// file is given away by `freeze_block` only; 4: it changes by `freeze_block` and `thaw_block` only, whose callers hold
+// the block; 5: the system takes calls from any thread, and the list of files is locked; 6: `check`.
 unsafe impl Backing for SharedMemory {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, BackingError> {
         check(layout, self.granularity())?;
