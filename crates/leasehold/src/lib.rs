@@ -53,6 +53,7 @@
 //!
 //! # Features
 //!
+//! - `cuda`: [`cuda::PinnedHost`], host memory that CUDA devices reach directly. The driver is loaded at run time.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
 //!
 //! The `cfg` `leasehold_fences` makes spans use real fences where `membarrier` would do, for systems whose seccomp filter arrives
@@ -77,9 +78,13 @@ mod shared;
 mod span;
 mod sync;
 
+#[cfg(feature = "cuda")]
+pub use backing::cuda;
 pub use backing::{Backing, BackingError, Heap};
 #[cfg(unix)]
-pub use backing::{Granted, HugePages, Pages};
+pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};
+#[cfg(target_os = "linux")]
+pub use backing::{Sealed, SharedMemory, UnfitFile, UnfitReason};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
     Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused,

@@ -2,9 +2,12 @@
 
 use std::alloc::Layout;
 use std::io;
+use std::mem::ManuallyDrop;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
-use super::system::page_size;
+use super::system::{check, page_size};
 
 /// A range of whole pages that nobody else knows, unmapped when it is dropped.
 #[derive(Debug)]
@@ -18,23 +21,41 @@ unsafe impl Send for Mapping {}
 // SAFETY: a shared reference gives a pointer, and what is done with it is its user's affair.
 unsafe impl Sync for Mapping {}
 
+/// What may be done with the bytes of a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Access {
+    None,
+    #[cfg(target_os = "linux")]
+    Read,
+    ReadWrite,
+}
+
+impl Access {
+    fn protection(self) -> libc::c_int {
+        match self {
+            Access::None => libc::PROT_NONE,
+            #[cfg(target_os = "linux")]
+            Access::Read => libc::PROT_READ,
+            Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        }
+    }
+}
+
 impl Mapping {
     /// Zeroed memory, wherever there is room. The size is rounded up to whole pages.
-    pub(super) fn anonymous(size: usize, flags: libc::c_int) -> io::Result<Mapping> {
-        let size = size.checked_next_multiple_of(page_size()).ok_or(io::ErrorKind::OutOfMemory)?;
+    pub(super) fn anonymous(size: usize, access: Access, flags: libc::c_int) -> io::Result<Mapping> {
+        let size = whole_pages(size)?;
         let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANON;
         // SAFETY: without a wish for an address it lies where nothing else is.
-        let start = unsafe { libc::mmap(ptr::null_mut(), size, ACCESS, flags, -1, 0) };
-        mapped(start)?;
-        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Mapping { start, size })
+        let start = unsafe { libc::mmap(ptr::null_mut(), size, access.protection(), flags, -1, 0) };
+        Ok(Mapping { start: mapped(start)?, size })
     }
 
     /// As [`anonymous`](Self::anonymous), beginning at a multiple of the layout's alignment.
-    pub(super) fn aligned(layout: Layout) -> io::Result<Mapping> {
+    pub(super) fn aligned(layout: Layout, access: Access) -> io::Result<Mapping> {
         let slack = layout.align().saturating_sub(page_size());
         let size = layout.size().checked_add(slack).ok_or(io::ErrorKind::OutOfMemory)?;
-        let whole = Mapping::anonymous(size, 0)?;
+        let whole = Mapping::anonymous(size, access, 0)?;
         let skip = whole.start.align_offset(layout.align());
         let size = whole.size - slack;
         Ok(whole.cut(skip, size))
@@ -59,8 +80,8 @@ impl Mapping {
     }
 
     /// # Safety
-    /// The pages from `start` on, `size` bytes rounded up to whole pages, are mapped or have no bytes, and are the caller's to
-    /// unmap.
+    /// - The pages from `start` on, `size` bytes rounded up to whole pages, are mapped or none, and the caller's to unmap.
+    /// - Nobody uses what is in them, except through the mapping.
     pub(super) unsafe fn from_raw(start: NonNull<u8>, size: usize) -> Mapping {
         Mapping { start, size: size.next_multiple_of(page_size()) }
     }
@@ -75,7 +96,66 @@ impl Mapping {
 
     /// Leaves the pages mapped, for [`from_raw`](Self::from_raw) to take up again.
     pub(super) fn into_start(self) -> NonNull<u8> {
-        std::mem::ManuallyDrop::new(self).start
+        ManuallyDrop::new(self).start
+    }
+
+    /// Makes `size` bytes from `skip` on readable and writable.
+    pub(super) fn open(&mut self, skip: usize, size: usize) -> io::Result<()> {
+        assert!(skip + size <= self.size);
+        // SAFETY: within the mapping.
+        let start = unsafe { self.start.add(skip) };
+        // SAFETY: the pages are ours, and making them accessible takes nothing from anyone.
+        check(unsafe { libc::mprotect(start.as_ptr().cast(), size, Access::ReadWrite.protection()) })
+    }
+
+    /// Gives the memory back to the system and keeps the addresses, where nothing can be accessed any more.
+    pub(super) fn vacate(&mut self) -> io::Result<()> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+        self.replace(Access::None, flags, -1)
+    }
+
+    /// Leaves a gap there in children that the process forks.
+    #[cfg(target_os = "linux")]
+    pub(super) fn keep_from_children(&self) -> io::Result<()> {
+        // SAFETY: the pages are ours, and nothing about them changes in this process.
+        check(unsafe { libc::madvise(self.start.as_ptr().cast(), self.size, libc::MADV_DONTFORK) })
+    }
+
+    /// Puts zeroed memory of the process's own in the place of what is there.
+    #[cfg(target_os = "linux")]
+    pub(super) fn replace_by_zeros(&mut self) -> io::Result<()> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+        self.replace(Access::ReadWrite, flags, -1)
+    }
+
+    /// Puts the beginning of a file in the place of what is there. What is written reaches the file.
+    #[cfg(target_os = "linux")]
+    pub(super) fn replace_by_file(&mut self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.replace(Access::ReadWrite, libc::MAP_SHARED, file.as_raw_fd())
+    }
+
+    /// Puts the beginning of a file, to be read only, in the place of what is there.
+    #[cfg(target_os = "linux")]
+    pub(super) fn replace_by_read_only(&mut self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.replace(Access::Read, libc::MAP_PRIVATE, file.as_raw_fd())
+    }
+
+    fn replace(&mut self, access: Access, flags: libc::c_int, file: libc::c_int) -> io::Result<()> {
+        let (start, flags) = (self.start.as_ptr().cast(), flags | libc::MAP_FIXED);
+        // SAFETY: it replaces pages that are ours alone (`from_raw`) and nothing else.
+        let start = unsafe { libc::mmap(start, self.size, access.protection(), flags, file, 0) };
+        mapped(start).map(drop)
+    }
+
+    /// A range of a file, to be read only. The offset is a multiple of the page size.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_only(file: BorrowedFd<'_>, offset: u64, size: usize) -> io::Result<Mapping> {
+        let size = whole_pages(size)?;
+        let offset = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        let (protection, flags) = (Access::Read.protection(), libc::MAP_PRIVATE);
+        // SAFETY: without a wish for an address it lies where nothing else is.
+        let start = unsafe { libc::mmap(ptr::null_mut(), size, protection, flags, file.as_raw_fd(), offset) };
+        Ok(Mapping { start: mapped(start)?, size })
     }
 }
 
@@ -85,15 +165,20 @@ impl Drop for Mapping {
             return;
         }
         // It fails only where it would split a mapping and the process has as many as it may have: the pages leak.
-        // SAFETY: the pages are ours (`from_raw`), and whoever had a pointer into them is done.
+        // SAFETY: the pages are ours, and nobody uses them any more (`from_raw`).
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.size) };
     }
 }
 
-/// The error that `mmap` has left behind, if what it returned says so.
-fn mapped(start: *mut libc::c_void) -> io::Result<()> {
-    if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// `size` rounded up to pages.
+pub(super) fn whole_pages(size: usize) -> io::Result<usize> {
+    size.checked_next_multiple_of(page_size()).ok_or(io::ErrorKind::OutOfMemory.into())
 }
 
-/// Protection of memory to work in.
-const ACCESS: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
+/// What `mmap` returned, or the error that it has left behind.
+fn mapped(start: *mut libc::c_void) -> io::Result<NonNull<u8>> {
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory.into())
+}

@@ -1,18 +1,38 @@
 //! Where a pool's memory comes from.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod error;
+#[cfg(unix)]
+mod guard_pages;
 mod heap;
 #[cfg(unix)]
+mod locked;
+#[cfg(unix)]
 mod mapping;
+#[cfg(target_os = "linux")]
+mod memfd;
 #[cfg(unix)]
 mod pages;
+#[cfg(target_os = "linux")]
+mod sealed;
+#[cfg(target_os = "linux")]
+mod shared_memory;
 #[cfg(unix)]
 pub(crate) mod system;
 
 pub use error::BackingError;
+#[cfg(unix)]
+pub use guard_pages::GuardPages;
 pub use heap::Heap;
 #[cfg(unix)]
+pub use locked::Locked;
+#[cfg(unix)]
 pub use pages::{Granted, HugePages, Pages};
+#[cfg(target_os = "linux")]
+pub use sealed::{Sealed, UnfitFile, UnfitReason};
+#[cfg(target_os = "linux")]
+pub use shared_memory::SharedMemory;
 
 use std::alloc::Layout;
 use std::ptr::NonNull;

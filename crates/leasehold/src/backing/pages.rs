@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::mapping::Mapping;
+use super::mapping::{Access, Mapping};
 use super::system::page_size;
 use super::{Backing, BackingError, check};
 
@@ -97,7 +97,7 @@ impl Pages {
     /// The mapping for a block, and where to count it.
     fn map(&self, layout: Layout) -> io::Result<(Mapping, &AtomicUsize)> {
         if self.huge == HugePages::Never || layout.size() < HUGE_PAGE {
-            return Ok((Mapping::aligned(layout)?, &self.granted.plain));
+            return Ok((Mapping::aligned(layout, Access::ReadWrite)?, &self.granted.plain));
         }
         if self.huge == HugePages::Reserved
             && let Some(mapping) = reserved(layout.size())
@@ -105,7 +105,7 @@ impl Pages {
             return Ok((mapping, &self.granted.reserved));
         }
         let layout = layout.align_to(HUGE_PAGE).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let mapping = Mapping::aligned(layout)?;
+        let mapping = Mapping::aligned(layout, Access::ReadWrite)?;
         let advised = advise(&mapping);
         Ok((mapping, if advised { &self.granted.advised } else { &self.granted.plain }))
     }
@@ -143,7 +143,7 @@ fn reserved(size: usize) -> Option<Mapping> {
     if !size.is_multiple_of(HUGE_PAGE) {
         return None;
     }
-    Mapping::anonymous(size, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB).ok()
+    Mapping::anonymous(size, Access::ReadWrite, libc::MAP_HUGETLB | libc::MAP_HUGE_2MB).ok()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -25,6 +25,17 @@ pub(crate) fn unlock(memory: NonNull<u8>, size: usize) {
     unsafe { libc::munlock(memory.as_ptr().cast(), size) };
 }
 
+/// Bytes that the process may lock altogether; `None` when there is no limit.
+pub(super) fn lock_limit() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: writes the limits into the structure that it is given.
+    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    #[expect(clippy::allow_attributes, reason = "the type of a limit differs between systems")]
+    #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
+    let bytes = u64::try_from(limit.rlim_cur).ok()?;
+    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(bytes)
+}
+
 /// The error that a system call has left behind, if its status says so.
 pub(super) fn check(status: libc::c_int) -> io::Result<()> {
     if status == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }

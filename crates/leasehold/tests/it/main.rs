@@ -5,6 +5,8 @@ mod after_revocation;
 mod auto_traits;
 mod backing;
 mod ending;
+#[cfg(all(unix, not(miri)))]
+mod guard_pages;
 mod memory;
 mod pitfalls;
 mod pool;
@@ -12,6 +14,8 @@ mod ragged;
 mod ranges;
 mod rules;
 mod scope;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod sealed;
 mod shared;
 mod sources;
 mod support;
