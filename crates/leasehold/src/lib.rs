@@ -81,10 +81,10 @@ mod sync;
 #[cfg(feature = "cuda")]
 pub use backing::cuda;
 pub use backing::{Backing, BackingError, Heap};
+#[cfg(target_os = "linux")]
+pub use backing::{FreezeError, FreezeReason, Sealed, SharedMemory, UnfitFile, UnfitReason};
 #[cfg(unix)]
 pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};
-#[cfg(target_os = "linux")]
-pub use backing::{Sealed, SharedMemory, UnfitFile, UnfitReason};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
     Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused,

@@ -3,6 +3,8 @@
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod error;
+#[cfg(target_os = "linux")]
+mod freeze;
 #[cfg(unix)]
 mod guard_pages;
 mod heap;
@@ -22,6 +24,8 @@ mod shared_memory;
 pub(crate) mod system;
 
 pub use error::BackingError;
+#[cfg(target_os = "linux")]
+pub use freeze::{FreezeError, FreezeReason};
 #[cfg(unix)]
 pub use guard_pages::GuardPages;
 pub use heap::Heap;

@@ -132,7 +132,6 @@ impl<T: Pod> Sealed<T> {
     /// - If `backing` gave a block of `size` bytes at `memory`, it is the holder's: nobody else uses it, and it is not
     ///   released before the holder is dropped.
     /// - The elements lie within those bytes, aligned.
-    #[cfg_attr(any(not(test), miri), expect(dead_code, reason = "the pool does not take a backing yet"))]
     pub(crate) unsafe fn freeze<H: Send + 'static>(
         backing: &SharedMemory,
         memory: NonNull<u8>,

@@ -40,6 +40,15 @@ impl<T: Send + 'static> Owned<T> {
         unsafe { Owned::begin(window, source, site) }
     }
 
+    /// Where the block's memory begins and how many bytes it has, if it is a pool's.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pooled_block(&self) -> Option<(NonNull<u8>, usize)> {
+        // SAFETY: the hold is exclusive (R2).
+        let source = unsafe { self.block.source() };
+        let base = NonNull::new(source.base.cast::<u8>())?;
+        std::ptr::eq(source.kind, &super::store::POOLED).then_some((base, source.room))
+    }
+
     pub(crate) fn from_static(slice: &'static mut [T], site: Site) -> Owned<T> {
         // SAFETY: the slice is borrowed exclusively and for ever.
         unsafe { Owned::borrow(NonNull::from(slice), site) }
