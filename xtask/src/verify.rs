@@ -76,7 +76,7 @@ pub fn sanitizer(name: &str) -> Outcome {
 /// The stress program has to find the bug when a check of the core is left out; its test then passes only if it does.
 pub fn bugs() -> Outcome {
     for bug in ["generation", "barrier", "pins"] {
-        let mut stress = cargo("bugs", "nextest run --release -p check-stress");
+        let mut stress = cargo("bugs", "nextest run --release -p check-stress --test stress");
         succeed(stress.env("RUSTFLAGS", format!("--cfg leasehold_bug=\"{bug}\"")))?;
         println!("planted bug \"{bug}\": found");
     }

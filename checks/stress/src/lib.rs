@@ -1,5 +1,11 @@
-//! Readers against revoke and re-rent; see `README.md`.
+//! Many threads at once: readers against revoke and re-rent, a budget that is always short, threads that come and go; see
+//! `README.md`.
 #![allow(clippy::unwrap_used, reason = "a check that fails to unwrap has failed")]
+
+mod budget;
+mod random;
+mod soak;
+mod tenant;
 
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -8,6 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leasehold::{Lessor, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, reclaim_now};
+
+pub use budget::{BudgetLimits, BudgetReport, run_budget};
+use random::Random;
+pub use soak::{SoakReport, run_soak};
 
 /// Words in a buffer.
 const WORDS: usize = 96;
@@ -122,22 +132,6 @@ fn stale_bytes(words: &[u64], tenant: u64) -> u64 {
         if difference == 0 { 0 } else { difference.to_ne_bytes().iter().filter(|&&byte| byte != 0).count() }
     };
     black_box(words).iter().enumerate().map(differs).sum::<usize>() as u64
-}
-
-/// A small generator; each thread has its own.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() >> 33) as usize % limit
-    }
 }
 
 #[derive(Default)]
