@@ -92,7 +92,7 @@ impl Shelf {
     fn new(class: usize) -> Shelf {
         Shelf {
             top: AtomicUsize::new(SHELF - capacity_of(class)),
-            slots: [const { AtomicPtr::new(ptr::null_mut()) }; SHELF],
+            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
     }
 
@@ -148,7 +148,7 @@ impl Cache {
             last: AtomicPtr::new(ptr::null_mut()),
             last_class: AtomicUsize::new(NO_CLASS),
             now: AtomicU64::new(0),
-            until_tick: [const { AtomicUsize::new(0) }; CACHED_CLASSES],
+            until_tick: std::array::from_fn(|_| AtomicUsize::new(0)),
             shelves: std::array::from_fn(Shelf::new),
             books: Mutex::new(Books([page; CACHED_CLASSES])),
             store: Arc::clone(store),

@@ -69,7 +69,7 @@ impl Store {
     /// The blocks that are rented, the longest first. What this thread has revoked is let go before.
     pub(crate) fn outstanding(&self) -> Vec<Outstanding> {
         let now = clock::now();
-        limbo::flush();
+        limbo::flush_all();
         let idle = self.idle_blocks();
         let ledger = lock(&self.ledger);
         let rented = ledger.blocks.values().filter(|block| !idle.contains(&ptr::from_ref(**block)));

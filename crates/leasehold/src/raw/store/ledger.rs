@@ -189,7 +189,7 @@ impl Store {
 
     /// Brings whatever nobody uses to the depots.
     fn take_everything_back(&self) {
-        limbo::flush();
+        limbo::flush_all();
         cache::empty_all(self);
     }
 

@@ -166,7 +166,7 @@ impl Store {
 
     /// Frees what is idle: in the depots and in the caches of all threads. Returns the bytes freed.
     pub(crate) fn trim(&self) -> usize {
-        limbo::flush();
+        limbo::flush_all();
         cache::empty_all(self);
         self.discard_from_depots(Depot::empty)
     }
