@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Store;
 use super::class::{bytes_of, class_of};
@@ -54,7 +54,8 @@ pub(super) struct Cache {
     shelves: [Shelf; CACHED_CLASSES],
     /// Held by whoever works on the shelves outside of the fast paths.
     books: Mutex<Books>,
-    store: Arc<Store>,
+    /// Whose cache it is. Not counted: blocks keep their store, and a cache without blocks has no need of it.
+    store: Weak<Store>,
 }
 
 const NO_CLASS: usize = usize::MAX;
@@ -151,7 +152,7 @@ impl Cache {
             until_tick: std::array::from_fn(|_| AtomicUsize::new(0)),
             shelves: std::array::from_fn(Shelf::new),
             books: Mutex::new(Books([page; CACHED_CLASSES])),
-            store: Arc::clone(store),
+            store: Arc::downgrade(store),
         }
     }
 }
@@ -242,42 +243,37 @@ impl Cache {
 
     /// Lets the fast paths in. For whoever has the books.
     fn open(&self) {
-        if fence::is_asymmetric() && self.store.lets_threads_keep() {
+        if fence::is_asymmetric() {
             // Release: pairs with the Acquire in `enter`.
-            self.open_for.store(Arc::as_ptr(&self.store).cast_mut(), Ordering::Release);
+            self.open_for.store(self.store.as_ptr().cast_mut(), Ordering::Release);
         }
     }
 
     /// A block for a rent, from the shelf or from the depot behind it. For the owning thread.
-    pub(super) fn take_slow(&self, class: usize, now: u64) -> Option<&'static Block> {
+    pub(super) fn take_slow(&self, store: &Store, class: usize, now: u64) -> Option<&'static Block> {
         let mut books = lock(&self.books);
-        if !self.store.lets_threads_keep() {
+        if !store.lets_threads_keep() {
             return None;
         }
         self.open();
-        self.now.store(now, Ordering::Relaxed);
-        let page = &mut books.0[class];
-        page.count_rent(&self.until_tick[class], now);
-        if self.last_class.load(Ordering::Relaxed) == class {
-            return self.take_last();
-        }
-        let shelf = &self.shelves[class];
-        if let Some(block) = shelf.pop() {
+        // Never back: see `Store::draw_line`.
+        self.now.store(now.max(self.now.load(Ordering::Relaxed)), Ordering::Relaxed);
+        books.0[class].wind_up(&self.until_tick[class], now);
+        if let Some(block) = self.take(class) {
             return Some(block);
         }
-        let half = capacity_of(class).div_ceil(2);
+        let shelf = &self.shelves[class];
         let receive = |block: &Block| assert!(shelf.push(ptr::from_ref(block).cast_mut()), "it was empty");
-        let taken = self.store.take_idle(class, half, receive);
-        // When there is none the caller rents a fresh one in its place.
-        page.imported += taken.max(1) as i64;
-        shelf.pop()
+        let taken = store.take_idle(class, capacity_of(class).div_ceil(2), receive);
+        books.0[class].imported += taken as i64;
+        self.take(class)
     }
 
     /// Keeps a block that comes back, and sends the lower half of a full shelf to the depot. False when nothing is to be
     /// kept. For the owning thread.
-    pub(super) fn keep_slow(&self, block: &'static Block, class: usize) -> bool {
+    pub(super) fn keep_slow(&self, store: &Store, block: &'static Block, class: usize) -> bool {
         let mut books = lock(&self.books);
-        if !self.store.lets_threads_keep() {
+        if !store.lets_threads_keep() {
             return false;
         }
         self.open();
@@ -285,43 +281,45 @@ impl Cache {
             return true;
         }
         let full = self.last_class.load(Ordering::Relaxed);
-        self.send_lowest(full, capacity_of(full).div_ceil(2), &mut books);
+        self.send_lowest(store, full, capacity_of(full).div_ceil(2), &mut books);
         self.keep(block, class)
     }
 
-    fn send_lowest(&self, class: usize, count: usize, books: &mut Books) {
+    /// Notes that this thread has rented a block that did not come from here, so that its return is no surprise.
+    pub(super) fn note_import(&self, class: usize) {
+        lock(&self.books).0[class].imported += 1;
+    }
+
+    fn send_lowest(&self, store: &Store, class: usize, count: usize, books: &mut Books) {
         books.0[class].imported -= count as i64;
-        self.store.put_idle(class, count, self.shelves[class].take_lowest(class, count));
+        store.put_idle(class, count, self.shelves[class].take_lowest(class, count));
     }
 
     /// Puts the last block where the others are.
-    fn clear_last(&self, books: &mut Books) {
+    fn clear_last(&self, store: &Store, books: &mut Books) {
         if !self.shelve_last() {
-            let full = self.last_class.load(Ordering::Relaxed);
-            self.send_lowest(full, 1, books);
+            self.send_lowest(store, self.last_class.load(Ordering::Relaxed), 1, books);
             let shelved = self.shelve_last();
             debug_assert!(shelved, "there is room now");
         }
     }
 
     /// Moves everything to the depots.
-    fn empty(&self, books: &mut Books) {
-        self.clear_last(books);
+    fn empty(&self, store: &Store, books: &mut Books) {
+        self.clear_last(store, books);
         for class in 0..CACHED_CLASSES {
             let len = self.shelves[class].len(class);
             if len > 0 {
-                self.send_lowest(class, len, books);
+                self.send_lowest(store, class, len, books);
             }
         }
     }
 }
 
 impl Page {
-    /// Counts a rent, and says how many follow until the clock is looked at again.
-    fn count_rent(&mut self, until_tick: &AtomicUsize, now: u64) {
-        let until = until_tick.load(Ordering::Relaxed);
-        if until != 0 {
-            until_tick.store(until - 1, Ordering::Relaxed);
+    /// When it is time to look at the clock: says how many rents follow until the next time.
+    fn wind_up(&mut self, until_tick: &AtomicUsize, now: u64) {
+        if until_tick.load(Ordering::Relaxed) != 0 {
             return;
         }
         self.rents += self.period as u64;
@@ -333,7 +331,7 @@ impl Page {
         }
         .max(1);
         self.ticked = now;
-        until_tick.store(self.period - 1, Ordering::Relaxed);
+        until_tick.store(self.period, Ordering::Relaxed);
     }
 }
 
@@ -366,19 +364,19 @@ fn claim_all(store: &Store, mut work: impl FnMut(&Cache, &mut Books)) {
 
 /// Moves what all threads keep to themselves to the depots.
 pub(super) fn empty_all(store: &Store) {
-    claim_all(store, |cache, books| cache.empty(books));
+    claim_all(store, |cache, books| cache.empty(store, books));
 }
 
 /// Moves what has not been used since the last call to the depots.
 pub(super) fn sweep_all(store: &Store) {
     claim_all(store, |cache, books| {
-        cache.clear_last(books);
+        cache.clear_last(store, books);
         for class in 0..CACHED_CLASSES {
             let shelf = &cache.shelves[class];
             let len = shelf.len(class);
             let seen = (cache.until_tick[class].load(Ordering::Relaxed), shelf.top.load(Ordering::Relaxed));
             if len > 0 && books.0[class].swept == seen {
-                cache.send_lowest(class, len, books);
+                cache.send_lowest(store, class, len, books);
             }
             let top = shelf.top.load(Ordering::Relaxed);
             books.0[class].swept = (seen.0, top);
@@ -430,10 +428,13 @@ impl Cache {
     }
 }
 
-/// What all threads keep to themselves.
-pub(super) fn blocks(store: &Store) -> HashSet<*const Block> {
+/// What all threads keep to themselves. Rents from here on are stamped with `now` or later.
+pub(super) fn blocks(store: &Store, now: u64) -> HashSet<*const Block> {
     let mut found = HashSet::new();
-    claim_all(store, |cache, _| found.extend(cache.blocks()));
+    claim_all(store, |cache, _| {
+        cache.now.store(now, Ordering::Relaxed);
+        found.extend(cache.blocks());
+    });
     found
 }
 
@@ -468,8 +469,9 @@ pub(super) fn select(store: &Arc<Store>) -> Option<Arc<Cache>> {
     let selected = CACHES.try_with(|Caches(caches)| {
         LAST.with(|last| last.set(ptr::null()));
         let mut open = caches.take();
-        let closed: Vec<_> = open.extract_if(.., |cache| cache.store.is_closed()).collect();
-        let known = open.iter().find(|cache| Arc::ptr_eq(&cache.store, store)).cloned();
+        // A store without an owner has no blocks, hence its cache is empty.
+        let closed: Vec<_> = open.extract_if(.., |cache| cache.store.strong_count() == 0).collect();
+        let known = open.iter().find(|cache| ptr::eq(cache.store.as_ptr(), Arc::as_ptr(store))).cloned();
         let cache = known.unwrap_or_else(|| {
             let made = Arc::new(Cache::new(store));
             open.push(Arc::clone(&made));
@@ -478,7 +480,6 @@ pub(super) fn select(store: &Arc<Store>) -> Option<Arc<Cache>> {
         });
         caches.set(open);
         LAST.with(|last| last.set(Arc::as_ptr(&cache)));
-        // Stores may end here, and run a backing's code.
         drop(closed);
         cache
     });
@@ -496,9 +497,13 @@ impl Drop for Caches {
 impl Cache {
     /// Gives everything up. The thread ends.
     fn part(&self) {
-        lock(&self.store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
-        let mut books = lock(&self.books);
-        self.empty(&mut books);
-        self.add_to(&mut lock(&self.store.departed), &books);
+        let Some(store) = self.store.upgrade() else { return };
+        {
+            let mut books = lock(&self.books);
+            self.empty(&store, &mut books);
+            self.add_to(&mut lock(&store.departed), &books);
+        }
+        lock(&store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
+        store.settle_returns();
     }
 }

@@ -30,9 +30,9 @@ use bytemuck::Pod;
 use super::block::{Block, Kind, Site, Source, allocate, free};
 use super::owned::Owned;
 use super::window::Window;
-use super::{clock, limbo};
+use super::clock;
 use crate::backing::Backing;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 use cache::{CACHED_CLASSES, Cache, Seen};
 pub(crate) use census::{ClassCount, Outstanding};
 pub(crate) use class::ALIGNMENT;
@@ -59,8 +59,6 @@ pub(crate) struct Settings {
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
 pub(crate) struct Store {
     settings: Settings,
-    /// Bytes in the smallest block: what the backing's granularity asks for, or one.
-    smallest: usize,
     /// [`OPEN`], or why threads keep nothing to themselves.
     mode: AtomicUsize,
     /// When idle memory is looked through next.
@@ -90,7 +88,7 @@ const CLOSED: usize = 4;
 
 /// Blocks from this size on, on the heap, do not all begin at the same place of a page: their first lines would compete
 /// for the same few sets of the cache.
-const COLOURED: usize = 32 << 10;
+const COLOURED: usize = 128 << 10;
 const PAGE: usize = 4096;
 
 impl Store {
@@ -101,7 +99,6 @@ impl Store {
     fn with_parent(settings: Settings, parent: Option<Parent>) -> Arc<Store> {
         let mode = if settings.zero_on_return { ATTENTIVE } else { 0 };
         Arc::new(Store {
-            smallest: settings.backing.granularity().max(1),
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
             idle_bytes: AtomicUsize::new(0),
@@ -135,16 +132,18 @@ impl Store {
         Ok(unsafe { tenant(block, len, site) })
     }
 
-    /// The class for `len` elements.
+    /// The class for `len` elements. With a backing that gives whole pages, one of whole pages.
     fn class_for<T>(&self, len: usize) -> Result<usize, Shortage> {
+        let granularity = self.settings.backing.granularity();
         let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= LARGEST);
-        bytes.map(|bytes| class_of(bytes.max(self.smallest))).ok_or(Shortage::TooLarge)
+        let bytes = bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(granularity));
+        bytes.filter(|&bytes| bytes <= LARGEST).map(class_of).ok_or(Shortage::TooLarge)
     }
 
     #[cold]
     #[inline(never)]
     fn rent_slow(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
-        // Again, since a small rent of a pool of pages, or one of nothing, comes here with another class.
+        // Again, since a rent from a pool of pages, or one of nothing, comes here with another class.
         if let Some(block) = cache::take(self, class) {
             return Ok(block);
         }
@@ -154,20 +153,25 @@ impl Store {
             // Those who wait come first.
             return Err(Shortage::Exhausted);
         }
-        let kept = (class < CACHED_CLASSES).then(|| cache::select(self)).flatten();
-        let block = match kept.and_then(|cache| cache.take_slow(class, now)).or_else(|| self.pop_idle(class))
-        {
+        let cache = (class < CACHED_CLASSES).then(|| cache::select(self)).flatten();
+        if let Some(block) = cache.as_ref().and_then(|cache| cache.take_slow(self, class, now)) {
+            return Ok(block);
+        }
+        let block = match self.pop_idle(class) {
             Some(block) => block,
             None => self.make(class)?,
         };
         block.stamp_rented(now);
+        self.depot(class).count_rent();
+        if let Some(cache) = cache {
+            cache.note_import(class);
+        }
         Ok(block)
     }
 
     /// Frees what is idle: in the depots and in the caches of all threads. Returns the bytes freed.
     pub(crate) fn trim(&self) -> usize {
-        limbo::flush_all();
-        cache::empty_all(self);
+        self.take_everything_back();
         self.discard_from_depots(Depot::empty)
     }
 
@@ -200,6 +204,7 @@ impl Store {
             let block = self.make(class)?;
             self.put_idle(class, 1, [block]);
         }
+        self.settle_returns();
         Ok(())
     }
 
@@ -240,12 +245,9 @@ impl Store {
     }
 
     fn pop_idle(&self, class: usize) -> Option<&'static Block> {
-        let depot = self.depot(class);
-        let block = if class < CACHED_CLASSES { depot.pop() } else { depot.rent() };
-        if block.is_some() {
-            self.idle_bytes.fetch_sub(bytes_of(class), Ordering::Relaxed);
-        }
-        block
+        let mut popped = None;
+        self.take_idle(class, 1, |block| popped = Some(block));
+        popped
     }
 
     fn take_oldest(&self, class: usize, count: usize) -> Vec<&'static Block> {
@@ -254,12 +256,28 @@ impl Store {
         taken
     }
 
-    /// Frees what the depot of `class` has beyond what depots may keep.
-    fn shed(&self, class: usize) {
+    /// To be called when something was put into a depot: frees what is more than depots may keep, and serves who waits.
+    fn settle_returns(&self) {
+        // SeqCst: pairs with the fence in `enqueue`: we see that somebody waits, or that one sees what we put there.
+        fence(Ordering::SeqCst);
         let limit = if self.is_closed() { 0 } else { self.settings.idle_limit };
-        let surplus = self.idle_bytes.load(Ordering::Relaxed).saturating_sub(limit);
-        if surplus > 0 {
-            self.discard_all(class, self.take_oldest(class, surplus.div_ceil(bytes_of(class))));
+        if self.idle_bytes.load(Ordering::Relaxed) > limit {
+            self.shed(limit);
+        }
+        if self.has(PRESSED) {
+            self.serve();
+        }
+    }
+
+    #[cold]
+    fn shed(&self, limit: usize) {
+        for class in (0..CLASSES).rev() {
+            let surplus = self.idle_bytes.load(Ordering::Relaxed).saturating_sub(limit);
+            if surplus == 0 {
+                return;
+            }
+            let oldest = self.take_oldest(class, surplus.div_ceil(bytes_of(class)));
+            self.discard_all(class, oldest);
         }
     }
 
@@ -282,14 +300,9 @@ impl Store {
     }
 
     fn make_charged(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
-        let layout = self.layout_of(class);
-        let memory = match self.settings.backing.allocate(layout) {
-            Ok(memory) => memory,
-            Err(error) => {
-                self.uncharge(class);
-                return Err(Shortage::Backing(error));
-            }
-        };
+        // Also when the backing panics.
+        let charge = Charge { store: self, class, serves: true };
+        let memory = self.settings.backing.allocate(self.layout_of(class)).map_err(Shortage::Backing)?;
         let offset = if self.is_coloured(class) { self.next_colour() } else { 0 };
         let source = Source {
             kind: &POOLED,
@@ -300,8 +313,9 @@ impl Store {
             extra: Arc::into_raw(Arc::clone(self)).cast_mut().cast(),
         };
         let block = allocate();
-        // SAFETY: a fresh block is exclusively ours, and the memory stays until `discard`.
+        // SAFETY: a fresh block is exclusively ours, and the memory stays until `release_memory`.
         unsafe { block.settle(source) };
+        std::mem::forget(charge);
         lock(&self.ledger).enter(block, class);
         Ok(block)
     }
@@ -319,7 +333,9 @@ impl Store {
     }
 
     fn is_coloured(&self, class: usize) -> bool {
+        // Not under a budget, which the page to spare would count against.
         self.settings.alignment == ALIGNMENT
+            && self.settings.budget == usize::MAX
             && self.settings.backing.granularity() == 1
             && bytes_of(class) >= COLOURED
     }
@@ -329,16 +345,25 @@ impl Store {
         self.colour.fetch_add(ALIGNMENT, Ordering::Relaxed) % PAGE
     }
 
-    /// Frees blocks of `class` that the caller took out of a depot. Returns the bytes freed.
+    /// Frees blocks of `class` that the caller took out of a depot, and serves who waits. Returns the bytes freed.
     fn discard_all(&self, class: usize, blocks: Vec<&'static Block>) -> usize {
         let bytes = blocks.len() * bytes_of(class);
-        for block in blocks {
-            lock(&self.ledger).leave(block, class);
-            // SAFETY: the block is out of its depot, hence ours alone (R2).
-            unsafe { self.release_memory(block) };
-            self.uncharge(class);
+        self.discard_quietly(class, blocks);
+        if bytes > 0 && self.has(PRESSED) {
+            self.serve();
         }
         bytes
+    }
+
+    /// As [`discard_all`](Self::discard_all), for who serves.
+    fn discard_quietly(&self, class: usize, blocks: Vec<&'static Block>) {
+        let mut discarding = Discarding { store: self, class, blocks };
+        while let Some(block) = discarding.blocks.pop() {
+            lock(&self.ledger).leave(block, class);
+            let _charge = Charge { store: self, class, serves: false };
+            // SAFETY: the block is out of its depot, hence ours alone (R2).
+            unsafe { self.release_memory(block) };
+        }
     }
 
     /// Frees the memory of an idle block, then its control block.
@@ -359,6 +384,39 @@ impl Store {
         unsafe { free(block) };
         // SAFETY: `make_charged` put the count there. It is not the last: the caller's reference has one of its own.
         drop(unsafe { Arc::from_raw(extra.cast::<Store>()) });
+    }
+}
+
+/// Bytes of the budget that are given back when it is dropped.
+struct Charge<'a> {
+    store: &'a Store,
+    class: usize,
+    /// Whether who waits is served with them at once.
+    serves: bool,
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        lock(&self.store.ledger).uncharge(bytes_of(self.class));
+        if self.serves && self.store.has(PRESSED) {
+            self.store.serve();
+        }
+    }
+}
+
+/// Blocks on their way to the backing. When that panics, the rest stays idle.
+struct Discarding<'a> {
+    store: &'a Store,
+    class: usize,
+    blocks: Vec<&'static Block>,
+}
+
+impl Drop for Discarding<'_> {
+    fn drop(&mut self) {
+        let rest = std::mem::take(&mut self.blocks);
+        if !rest.is_empty() {
+            self.store.put_idle(self.class, rest.len(), rest);
+        }
     }
 }
 
@@ -407,15 +465,11 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     }
     let kept = class < CACHED_CLASSES
         && store.lets_threads_keep()
-        && cache::select(&store).is_some_and(|cache| cache.keep_slow(block, class));
+        && cache::select(&store).is_some_and(|cache| cache.keep_slow(&store, block, class));
     if !kept {
         store.put_idle(class, 1, [block]);
     }
-    store.shed(class);
-    // After the block was put where it can be found: see `enqueue`.
-    if store.has(PRESSED) {
-        store.serve();
-    }
+    store.settle_returns();
 }
 
 /// Overwrites the memory of a block with zeros, in a way that the compiler cannot leave out.
