@@ -47,9 +47,10 @@ impl Store {
             }
             let seen = kept.get(class).copied().unwrap_or_default();
             let idle = seen.idle + self.depot(class).len();
+            let promised = ledger.promised().filter(|&block| class_of_block(block) == class).count();
             Some(ClassCount {
                 bytes: bytes_of(class),
-                rented: blocks.saturating_sub(idle),
+                rented: blocks.saturating_sub(idle + promised),
                 idle,
                 rents: seen.rents + self.depot(class).rents(),
                 misses,
@@ -107,11 +108,16 @@ fn describe(block: &'static Block, now: u64) -> Outstanding {
     Outstanding {
         since: block.rented_at(),
         site: block.created(),
-        // SAFETY: the ledger has the block, and its source stays as it is until it is taken out of there.
-        bytes: bytes_of(unsafe { block.source() }.len),
+        bytes: bytes_of(class_of_block(block)),
         age: now.saturating_sub(block.rented_at()),
         leased,
         pins,
         spans,
     }
+}
+
+/// For a block that the ledger has.
+fn class_of_block(block: &'static Block) -> usize {
+    // SAFETY: its source stays as it is until it is taken out of the ledger.
+    unsafe { block.source() }.len
 }

@@ -126,6 +126,11 @@ impl Ledger {
         self.count[class].0 -= 1;
     }
 
+    /// Blocks that were given to waiters who have not come for them yet.
+    pub(super) fn promised(&self) -> impl Iterator<Item = &'static Block> {
+        self.promised.iter().filter_map(|address| self.blocks.get(address)).copied()
+    }
+
     pub(super) fn is_promised(&self, block: &'static Block) -> bool {
         self.promised.contains(&address(block))
     }
