@@ -10,6 +10,8 @@ mod guard_pages;
 mod memory;
 mod pitfalls;
 mod pool;
+#[cfg(not(miri))]
+mod pool_watch;
 mod ragged;
 mod ranges;
 mod rules;

@@ -39,6 +39,7 @@ impl Store {
     /// The classes of which there ever was a block. Exact when nobody rents meanwhile.
     pub(crate) fn counts(&self) -> Vec<ClassCount> {
         let kept = cache::survey(self);
+        let quarantined = self.watch.quarantined();
         let ledger = lock(&self.ledger);
         let count = |class: usize| {
             let (blocks, misses) = ledger.count[class];
@@ -46,7 +47,8 @@ impl Store {
                 return None;
             }
             let seen = kept.get(class).copied().unwrap_or_default();
-            let idle = seen.idle + self.depot(class).len();
+            let quarantined = quarantined.iter().filter(|(_, other)| *other == class).count();
+            let idle = seen.idle + self.depot(class).len() + quarantined;
             let promised = ledger.promised().filter(|&block| class_of_block(block) == class).count();
             Some(ClassCount {
                 bytes: bytes_of(class),
@@ -64,7 +66,8 @@ impl Store {
     pub(crate) fn idle_bytes(&self) -> usize {
         let kept = cache::survey(self);
         let kept: usize = (0..CACHED_CLASSES).map(|class| kept[class].idle * bytes_of(class)).sum();
-        kept + self.idle_bytes.load(Ordering::Relaxed)
+        let quarantined: usize = self.watch.quarantined().iter().map(|&(_, class)| bytes_of(class)).sum();
+        kept + quarantined + self.idle_bytes.load(Ordering::Relaxed)
     }
 
     /// The blocks that are rented, the longest first. What was revoked and is free is let go before.
@@ -73,9 +76,8 @@ impl Store {
         limbo::flush_all();
         let idle = self.idle_blocks(now);
         let ledger = lock(&self.ledger);
-        let is_rented = |block: &&&'static Block| {
-            !idle.contains(&ptr::from_ref(**block)) && !ledger.is_promised(block)
-        };
+        let is_rented =
+            |block: &&&'static Block| !idle.contains(&ptr::from_ref(**block)) && !ledger.is_promised(block);
         let rented = ledger.blocks.values().filter(is_rented);
         let mut found: Vec<_> = rented.map(|block| describe(block, now)).collect();
         found.sort_by_key(|rent| std::cmp::Reverse(rent.age));
@@ -96,6 +98,7 @@ impl Store {
 
     fn idle_blocks(&self, now: u64) -> HashSet<*const Block> {
         let mut idle = cache::blocks(self, now);
+        idle.extend(self.watch.quarantined().into_iter().map(|(block, _)| ptr::from_ref(block)));
         for class in 0..CLASSES {
             idle.extend(self.depot(class).blocks().into_iter().map(ptr::from_ref));
         }

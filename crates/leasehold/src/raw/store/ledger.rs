@@ -219,6 +219,7 @@ impl Store {
     pub(super) fn take_everything_back(&self) {
         limbo::flush_all();
         cache::empty_all(self);
+        self.put_all_idle(self.watch.empty());
     }
 
     /// Gives those who wait, in the order of their arrival, what has come back.
@@ -289,8 +290,9 @@ impl Store {
                 lock(&self.ledger).promised.remove(&address(block));
                 block
             }
-            Grant::Charge => self.make_charged(class)?,
+            Grant::Charge => self.make_charged(class, len * size_of::<T>())?,
         };
+        self.watch.rent(block, len * size_of::<T>());
         self.depot(class).count_rent();
         block.stamp_rented(clock::now());
         // SAFETY: the block is out of every list, hence ours alone (R2), and its class is that of `len` elements.

@@ -19,6 +19,7 @@ mod census;
 mod class;
 mod depot;
 mod ledger;
+mod watch;
 
 use std::alloc::Layout;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -28,9 +29,9 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::block::{Block, Kind, Site, Source, allocate, free};
+use super::clock;
 use super::owned::Owned;
 use super::window::Window;
-use super::clock;
 use crate::backing::Backing;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 use cache::{CACHED_CLASSES, Cache, Seen};
@@ -40,6 +41,7 @@ use class::{CLASSES, LARGEST, bytes_of, class_of};
 use depot::Depot;
 use ledger::{Ledger, Parent};
 pub(crate) use ledger::{Queued, Shortage};
+use watch::Watch;
 
 /// What a store is made from.
 #[derive(Clone)]
@@ -54,6 +56,12 @@ pub(crate) struct Settings {
     /// Milliseconds after which idle memory goes to the backing; zero for never.
     pub(crate) decay: u64,
     pub(crate) zero_on_return: bool,
+    /// Whether writes where no tenant is are looked for.
+    pub(crate) poison: bool,
+    /// Bytes that stay out of circulation when they have come back.
+    pub(crate) quarantine: usize,
+    /// Whether every rent has memory of its own, of exactly its size.
+    pub(crate) exact: bool,
 }
 
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
@@ -71,6 +79,7 @@ pub(crate) struct Store {
     /// What the caches of threads that have ended had counted.
     departed: Mutex<[Seen; CACHED_CLASSES]>,
     ledger: Mutex<Ledger>,
+    watch: Watch,
     /// Dropped with the store, hence after its last block.
     _parent: Option<Parent>,
 }
@@ -97,8 +106,10 @@ impl Store {
     }
 
     fn with_parent(settings: Settings, parent: Option<Parent>) -> Arc<Store> {
-        let mode = if settings.zero_on_return { ATTENTIVE } else { 0 };
+        let watch = Watch::new(&settings);
+        let mode = if watch.is_attentive() || settings.exact { ATTENTIVE } else { 0 };
         Arc::new(Store {
+            watch,
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
             idle_bytes: AtomicUsize::new(0),
@@ -126,7 +137,7 @@ impl Store {
         let class = len.checked_mul(size_of::<T>()).map_or(CLASSES, class_of);
         let block = match cache::take(self, class) {
             Some(block) => block,
-            None => self.rent_slow(self.class_for::<T>(len)?)?,
+            None => self.rent_slow(self.class_for::<T>(len)?, len * size_of::<T>())?,
         };
         // SAFETY: the block is out of every list, hence ours alone (R2), and its class holds `len` elements.
         Ok(unsafe { tenant(block, len, site) })
@@ -142,7 +153,7 @@ impl Store {
 
     #[cold]
     #[inline(never)]
-    fn rent_slow(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+    fn rent_slow(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
         // Again, since a rent from a pool of pages, or one of nothing, comes here with another class.
         if let Some(block) = cache::take(self, class) {
             return Ok(block);
@@ -159,8 +170,9 @@ impl Store {
         }
         let block = match self.pop_idle(class) {
             Some(block) => block,
-            None => self.make(class)?,
+            None => self.make(class, bytes)?,
         };
+        self.watch.rent(block, bytes);
         block.stamp_rented(now);
         self.depot(class).count_rent();
         if let Some(cache) = cache {
@@ -201,7 +213,7 @@ impl Store {
     pub(crate) fn reserve<T: Pod>(self: &Arc<Self>, len: usize, count: usize) -> Result<(), Shortage> {
         let class = self.class_for::<T>(len)?;
         for _ in 0..count {
-            let block = self.make(class)?;
+            let block = self.make(class, bytes_of(class))?;
             self.put_idle(class, 1, [block]);
         }
         self.settle_returns();
@@ -291,25 +303,31 @@ impl Store {
         self.depots.iter().enumerate().map(discard).sum()
     }
 
-    /// A block of fresh, zeroed memory.
-    fn make(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+    /// A block of fresh, zeroed memory for a tenant of `bytes`.
+    fn make(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
         if !lock(&self.ledger).charge(class) {
             return Err(Shortage::Exhausted);
         }
-        self.make_charged(class)
+        self.make_charged(class, bytes)
     }
 
-    fn make_charged(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+    /// As [`make`](Self::make), when the budget is taken care of.
+    fn make_charged(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
+        let room = if self.settings.exact {
+            bytes.max(1).next_multiple_of(ALIGNMENT.max(self.settings.backing.granularity()))
+        } else {
+            bytes_of(class)
+        };
         // Also when the backing panics.
         let charge = Charge { store: self, class, serves: true };
-        let memory = self.settings.backing.allocate(self.layout_of(class)).map_err(Shortage::Backing)?;
-        let offset = if self.is_coloured(class) { self.next_colour() } else { 0 };
+        let memory = self.settings.backing.allocate(self.layout_of(room)).map_err(Shortage::Backing)?;
+        let offset = if self.is_coloured(room) { self.next_colour() } else { 0 };
         let source = Source {
             kind: &POOLED,
             // SAFETY: the layout has a page to spare in front of a coloured block.
             base: unsafe { memory.add(offset) }.as_ptr().cast(),
             len: class,
-            room: bytes_of(class),
+            room,
             extra: Arc::into_raw(Arc::clone(self)).cast_mut().cast(),
         };
         let block = allocate();
@@ -320,24 +338,20 @@ impl Store {
         Ok(block)
     }
 
-    /// What to ask of the backing for a block of `class`.
-    fn layout_of(&self, class: usize) -> Layout {
-        let Settings { alignment, ref backing, .. } = self.settings;
-        let (room, alignment) = if self.is_coloured(class) {
-            (bytes_of(class) + PAGE, PAGE)
-        } else {
-            (bytes_of(class), alignment)
-        };
-        let layout = Layout::from_size_align(room.next_multiple_of(backing.granularity()), alignment);
-        layout.expect("the largest class is a valid layout")
+    /// What to ask of the backing for a block of `room` bytes.
+    fn layout_of(&self, room: usize) -> Layout {
+        let alignment = self.settings.alignment;
+        let (size, alignment) = if self.is_coloured(room) { (room + PAGE, PAGE) } else { (room, alignment) };
+        Layout::from_size_align(size, alignment).expect("the largest class is a valid layout")
     }
 
-    fn is_coloured(&self, class: usize) -> bool {
+    fn is_coloured(&self, room: usize) -> bool {
         // Not under a budget, which the page to spare would count against.
         self.settings.alignment == ALIGNMENT
             && self.settings.budget == usize::MAX
             && self.settings.backing.granularity() == 1
-            && bytes_of(class) >= COLOURED
+            && room >= COLOURED
+            && !self.settings.exact
     }
 
     fn next_colour(&self) -> usize {
@@ -359,6 +373,7 @@ impl Store {
     fn discard_quietly(&self, class: usize, blocks: Vec<&'static Block>) {
         let mut discarding = Discarding { store: self, class, blocks };
         while let Some(block) = discarding.blocks.pop() {
+            self.watch.discard(block);
             lock(&self.ledger).leave(block, class);
             let _charge = Charge { store: self, class, serves: false };
             // SAFETY: the block is out of its depot, hence ours alone (R2).
@@ -372,14 +387,14 @@ impl Store {
     /// The caller holds the block exclusively (R2) and gives it up; it is one of this store's.
     unsafe fn release_memory(&self, block: &'static Block) {
         // SAFETY: the hold is exclusive.
-        let &Source { base, len: class, extra, .. } = unsafe { block.source() };
-        let offset = if self.is_coloured(class) { base.addr() % PAGE } else { 0 };
+        let &Source { base, room, extra, .. } = unsafe { block.source() };
+        let offset = if self.is_coloured(room) { base.addr() % PAGE } else { 0 };
         // SAFETY: `make_charged` added the offset, to memory that begins at a page.
         let memory = unsafe { base.cast::<u8>().sub(offset) };
         // SAFETY: it came from a `NonNull`.
         let memory = unsafe { NonNull::new_unchecked(memory) };
         // SAFETY: allocated there with this layout; nobody else holds the block.
-        unsafe { self.settings.backing.release(memory, self.layout_of(class)) };
+        unsafe { self.settings.backing.release(memory, self.layout_of(room)) };
         // SAFETY: the hold is exclusive and ends here.
         unsafe { free(block) };
         // SAFETY: `make_charged` put the count there. It is not the last: the caller's reference has one of its own.
@@ -460,26 +475,17 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     unsafe { Arc::increment_strong_count(store) };
     // SAFETY: as above; the count that is dropped is the one just added.
     let store = unsafe { Arc::from_raw(store) };
-    if store.settings.zero_on_return {
-        wipe(block);
-    }
-    let kept = class < CACHED_CLASSES
-        && store.lets_threads_keep()
-        && cache::select(&store).is_some_and(|cache| cache.keep_slow(&store, block, class));
-    if !kept {
-        store.put_idle(class, 1, [block]);
+    if store.settings.exact {
+        store.discard_all(class, vec![block]);
+    } else if store.watch.is_attentive() {
+        store.put_all_idle(store.watch.give_back(block, class));
+    } else {
+        let kept = class < CACHED_CLASSES
+            && store.lets_threads_keep()
+            && cache::select(&store).is_some_and(|cache| cache.keep_slow(&store, block, class));
+        if !kept {
+            store.put_idle(class, 1, [block]);
+        }
     }
     store.settle_returns();
-}
-
-/// Overwrites the memory of a block with zeros, in a way that the compiler cannot leave out.
-fn wipe(block: &'static Block) {
-    // SAFETY: the caller holds the block exclusively.
-    let &Source { base, room, .. } = unsafe { block.source() };
-    for word in 0..room / size_of::<u64>() {
-        // SAFETY: classes are multiples of eight bytes, aligned to 64.
-        let word = unsafe { base.cast::<u64>().add(word) };
-        // SAFETY: as above; the memory is writable.
-        unsafe { word.write_volatile(0) };
-    }
 }
