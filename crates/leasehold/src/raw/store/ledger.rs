@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 use bytemuck::Pod;
 
 use super::class::{CLASSES, bytes_of};
-use super::{PRESSED, Settings, Store, cache, tenant};
+use super::{PRESSED, Settings, Store, cache, events, tenant};
 use crate::backing::BackingError;
 use crate::raw::block::{Block, Site};
 use crate::raw::owned::Owned;
@@ -199,14 +199,16 @@ impl Store {
     pub(crate) fn enqueue<T: Pod>(self: &Arc<Self>, len: usize, site: Site) -> Result<Queued<T>, Shortage> {
         let class = self.class_for::<T>(len)?;
         let waiter = Arc::new(Waiter { class, turn: Mutex::new(Turn::Waiting(None)) });
-        {
+        let waiting = {
             let mut ledger = lock(&self.ledger);
             ledger.queue.push_back(Arc::clone(&waiter));
             ledger.waited += 1;
             // Before we look for memory: who puts a block into a depot after our look sees it, and serves us.
             // Relaxed: ordered by the fence that follows.
             self.mode.fetch_or(PRESSED, Ordering::Relaxed);
-        }
+            ledger.queue.len()
+        };
+        events::queued(class, waiting);
         // SeqCst: pairs with the fence in `settle_returns`.
         fence(Ordering::SeqCst);
         let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };

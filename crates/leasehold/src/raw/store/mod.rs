@@ -18,6 +18,7 @@ mod cache;
 mod census;
 mod class;
 mod depot;
+mod events;
 mod ledger;
 mod watch;
 
@@ -206,7 +207,9 @@ impl Store {
     /// Frees what has not been used since the last call. Returns the bytes freed.
     pub(crate) fn sweep(&self) -> usize {
         cache::sweep_all(self);
-        self.discard_from_depots(Depot::sweep)
+        let bytes = self.discard_from_depots(Depot::sweep);
+        events::swept(bytes);
+        bytes
     }
 
     /// Takes `count` fresh blocks for `len` elements from the backing, ahead of time.
@@ -335,6 +338,7 @@ impl Store {
         unsafe { block.settle(source) };
         std::mem::forget(charge);
         lock(&self.ledger).enter(block, class);
+        events::made(class);
         Ok(block)
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::class::bytes_of;
-use super::{Settings, Store};
+use super::{Settings, Store, events};
 use crate::raw::block::{Block, Source};
 use crate::sync::{Mutex, lock};
 
@@ -188,6 +188,7 @@ fn violation(block: &'static Block, what: &str, at: usize) {
     let room = unsafe { block.source() }.room;
     let site = block.created().map_or_else(|| "a place unknown".to_owned(), ToString::to_string);
     let message = format!("a buffer of {room} bytes, last rented at {site}, was {what}: at byte {at}");
+    events::violated(&message);
     if std::thread::panicking() {
         eprintln!("leasehold: {message}");
     } else {
