@@ -86,6 +86,7 @@ struct Page {
 
 /// Rents between two looks at the clock, at the most. A thread that rents rarely looks each time.
 const LONGEST_PERIOD: usize = 1024;
+const SHORTEST_PERIOD: usize = if cfg!(leasehold_loom) { 16 } else { 1 };
 /// Milliseconds between two looks at the clock, roughly.
 const TICK: std::ops::RangeInclusive<u64> = 1..=8;
 
@@ -329,7 +330,7 @@ impl Page {
             _ if passed > *TICK.end() => self.period / 4,
             _ => self.period,
         }
-        .max(1);
+        .max(SHORTEST_PERIOD);
         self.ticked = now;
         until_tick.store(self.period, Ordering::Relaxed);
     }
@@ -486,12 +487,25 @@ pub(super) fn select(store: &Arc<Store>) -> Option<Arc<Cache>> {
     selected.ok()
 }
 
+#[cfg(not(leasehold_loom))]
 impl Drop for Caches {
     fn drop(&mut self) {
-        #[cfg(not(leasehold_loom))]
+        self.part();
+    }
+}
+
+impl Caches {
+    /// Gives up what this thread keeps. It ends.
+    fn part(&self) {
         LAST.with(|last| last.set(ptr::null()));
         self.0.take().into_iter().for_each(|cache| cache.part());
     }
+}
+
+/// Models end their threads by hand: loom destroys thread-locals in an order of its own.
+#[cfg(leasehold_loom)]
+pub(super) fn detach() {
+    CACHES.with(Caches::part);
 }
 
 impl Cache {

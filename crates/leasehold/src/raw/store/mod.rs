@@ -493,3 +493,6 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     }
     store.settle_returns();
 }
+
+#[cfg(all(test, leasehold_loom))]
+mod models;
