@@ -35,6 +35,11 @@ const fn capacity_of(class: usize) -> usize {
     if blocks < SHELF { blocks } else { SHELF }
 }
 
+/// How many blocks of a class go to the depot, or come from there, at a time.
+const fn exchanged(class: usize) -> usize {
+    (3 * capacity_of(class)).div_ceil(4)
+}
+
 /// What one thread keeps of one store.
 #[repr(C, align(128))]
 pub(super) struct Cache {
@@ -121,21 +126,31 @@ impl Shelf {
         true
     }
 
-    /// Takes the lowest `count` blocks off the shelf, which have lain there longest.
-    fn take_lowest(&self, class: usize, count: usize) -> impl Iterator<Item = &'static Block> {
+    /// Puts blocks on the shelf, which has room for them.
+    fn fill(&self, blocks: &[&'static Block]) {
+        let top = self.top.load(Ordering::Relaxed);
+        let filled = top + blocks.len();
+        for (slot, block) in self.slots[top..filled].iter().zip(blocks) {
+            slot.store(ptr::from_ref(*block).cast_mut(), Ordering::Relaxed);
+        }
+        self.top.store(filled, Ordering::Relaxed);
+    }
+
+    /// The lowest `count` blocks, which have lain there longest.
+    fn lowest(&self, class: usize, count: usize) -> impl Iterator<Item = &'static Block> {
+        let floor = SHELF - capacity_of(class);
+        // SAFETY: put there by `push` or `fill`, as far as `top` (R1).
+        self.slots[floor..floor + count].iter().map(|slot| unsafe { &*slot.load(Ordering::Relaxed) })
+    }
+
+    /// Forgets the lowest `count` blocks: what lies above comes down.
+    fn drop_lowest(&self, class: usize, count: usize) {
         let floor = SHELF - capacity_of(class);
         let top = self.top.load(Ordering::Relaxed);
-        let mut lowest = [const { None }; SHELF];
-        for (at, slot) in (floor..top).zip(&mut lowest).take(count) {
-            // SAFETY: as in `pop`.
-            *slot = unsafe { self.slots[at].load(Ordering::Relaxed).as_ref() };
-        }
-        for (to, from) in (floor..).zip(floor + count..top) {
-            let kept = self.slots[from].load(Ordering::Relaxed);
-            self.slots[to].store(kept, Ordering::Relaxed);
+        for (to, from) in self.slots[floor..].iter().zip(&self.slots[floor + count..top]) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.top.store(top - count, Ordering::Relaxed);
-        lowest.into_iter().flatten()
     }
 }
 
@@ -265,9 +280,8 @@ impl Cache {
         if let Some(block) = shelf.pop() {
             return Some(block);
         }
-        let half = capacity_of(class).div_ceil(2);
-        let receive = |block: &Block| assert!(shelf.push(ptr::from_ref(block).cast_mut()), "it was empty");
-        let taken = self.store.take_idle(class, half, receive);
+        let half = exchanged(class);
+        let taken = self.store.take_idle(class, half, |blocks| shelf.fill(blocks));
         // When there is none the caller rents a fresh one in its place.
         page.imported += taken.max(1) as i64;
         shelf.pop()
@@ -285,13 +299,15 @@ impl Cache {
             return true;
         }
         let full = self.last_class.load(Ordering::Relaxed);
-        self.send_lowest(full, capacity_of(full).div_ceil(2), &mut books);
+        self.send_lowest(full, exchanged(full), &mut books);
         self.keep(block, class)
     }
 
     fn send_lowest(&self, class: usize, count: usize, books: &mut Books) {
         books.0[class].imported -= count as i64;
-        self.store.put_idle(class, count, self.shelves[class].take_lowest(class, count));
+        let shelf = &self.shelves[class];
+        self.store.put_idle(class, count, shelf.lowest(class, count));
+        shelf.drop_lowest(class, count);
     }
 
     /// Puts the last block where the others are.

@@ -21,6 +21,7 @@ mod depot;
 mod ledger;
 
 use std::alloc::Layout;
+use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ pub(crate) struct Store {
     mode: AtomicUsize,
     /// When idle memory is looked through next.
     next_sweep: AtomicU64,
-    idle_bytes: AtomicUsize,
+    idle_bytes: Contended,
     /// Where in its first page the next coloured block begins.
     colour: AtomicUsize,
     depots: Box<[Depot]>,
@@ -75,6 +76,18 @@ pub(crate) struct Store {
     ledger: Mutex<Ledger>,
     /// Dropped with the store, hence after its last block.
     _parent: Option<Parent>,
+}
+
+/// What threads write in turns, on lines of its own: what lies beside it is read by all of them on every slow path.
+#[repr(align(128))]
+struct Contended(AtomicUsize);
+
+impl Deref for Contended {
+    type Target = AtomicUsize;
+
+    fn deref(&self) -> &AtomicUsize {
+        &self.0
+    }
 }
 
 // A backing that panics leaves nothing half done here: it is called before or after the books are changed.
@@ -104,7 +117,7 @@ impl Store {
             smallest: settings.backing.granularity().max(1),
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
-            idle_bytes: AtomicUsize::new(0),
+            idle_bytes: Contended(AtomicUsize::new(0)),
             colour: AtomicUsize::new(0),
             depots: (0..CLASSES).map(|_| Depot::new()).collect(),
             caches: Mutex::new(Vec::new()),
@@ -228,7 +241,7 @@ impl Store {
         &self.depots[class]
     }
 
-    fn take_idle(&self, class: usize, count: usize, receive: impl FnMut(&'static Block)) -> usize {
+    fn take_idle(&self, class: usize, count: usize, receive: impl FnOnce(&[&'static Block])) -> usize {
         let taken = self.depot(class).take(count, receive);
         self.idle_bytes.fetch_sub(taken * bytes_of(class), Ordering::Relaxed);
         taken
