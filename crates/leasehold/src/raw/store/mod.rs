@@ -267,11 +267,15 @@ impl Store {
         taken
     }
 
-    /// Frees what the depot of `class` has beyond what depots may keep.
-    fn shed(&self, class: usize) {
+    /// Frees what depots have beyond what they may keep, the largest blocks first: a stock that is full of large blocks
+    /// must not turn small ones away, which come and go more often and cost as much to make.
+    fn shed(&self) {
         let limit = if self.is_closed() { 0 } else { self.settings.idle_limit };
-        let surplus = self.idle_bytes.load(Ordering::Relaxed).saturating_sub(limit);
-        if surplus > 0 {
+        for class in (0..CLASSES).rev() {
+            let surplus = self.idle_bytes.load(Ordering::Relaxed).saturating_sub(limit);
+            if surplus == 0 {
+                break;
+            }
             self.discard_all(class, self.take_oldest(class, surplus.div_ceil(bytes_of(class))));
         }
     }
@@ -424,7 +428,7 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     if !kept {
         store.put_idle(class, 1, [block]);
     }
-    store.shed(class);
+    store.shed();
     // After the block was put where it can be found: see `enqueue`.
     if store.has(PRESSED) {
         store.serve();
