@@ -4,6 +4,7 @@
 //! millisecond at a time, in turns with all the others, the best turn counts, and what is printed beside the
 //! nanoseconds is the ratio to one locked instruction, measured in the same turns.
 
+mod channel;
 #[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "clocks and processor sets are system calls"))]
 mod clock;
 #[cfg_attr(
@@ -15,6 +16,7 @@ mod pair;
 mod ring;
 mod table;
 
+pub use channel::item_by_item;
 pub use clock::{Clock, OnProcessor, processors};
 pub use opaque::opaque;
 pub use pair::{Busy, beside};

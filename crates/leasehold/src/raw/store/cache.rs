@@ -18,7 +18,7 @@ use std::sync::{Arc, Weak};
 use super::Store;
 use super::class::{bytes_of, class_of};
 use crate::raw::block::Block;
-use crate::raw::fence;
+use crate::raw::{clock, fence};
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
 
 /// The largest class a thread keeps to itself; larger blocks go straight to the depot.
@@ -27,12 +27,17 @@ pub(super) const CACHED_CLASSES: usize = class_of(CACHED_MAX) + 1;
 /// Blocks on a full shelf.
 const SHELF: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
 /// Bytes on a full shelf, for classes where that is fewer blocks.
-const SHELF_BYTES: usize = 4 << 20;
+const SHELF_BYTES: usize = 16 << 20;
 
 /// The most blocks of a class that a thread keeps.
 const fn capacity_of(class: usize) -> usize {
     let blocks = SHELF_BYTES / bytes_of(class);
     if blocks < SHELF { blocks } else { SHELF }
+}
+
+/// How many blocks of a class go to the depot, or come from there, at a time.
+const fn exchanged(class: usize) -> usize {
+    (3 * capacity_of(class)).div_ceil(4)
 }
 
 /// What one thread keeps of one store.
@@ -123,21 +128,31 @@ impl Shelf {
         true
     }
 
-    /// Takes the lowest `count` blocks off the shelf, which have lain there longest.
-    fn take_lowest(&self, class: usize, count: usize) -> impl Iterator<Item = &'static Block> {
+    /// Puts blocks on the shelf, which has room for them.
+    fn fill(&self, blocks: &[&'static Block]) {
+        let top = self.top.load(Ordering::Relaxed);
+        let filled = top + blocks.len();
+        for (slot, block) in self.slots[top..filled].iter().zip(blocks) {
+            slot.store(ptr::from_ref(*block).cast_mut(), Ordering::Relaxed);
+        }
+        self.top.store(filled, Ordering::Relaxed);
+    }
+
+    /// The lowest `count` blocks, which have lain there longest.
+    fn lowest(&self, class: usize, count: usize) -> impl Iterator<Item = &'static Block> {
+        let floor = SHELF - capacity_of(class);
+        // SAFETY: put there by `push` or `fill`, as far as `top` (R1).
+        self.slots[floor..floor + count].iter().map(|slot| unsafe { &*slot.load(Ordering::Relaxed) })
+    }
+
+    /// Forgets the lowest `count` blocks: what lies above comes down.
+    fn drop_lowest(&self, class: usize, count: usize) {
         let floor = SHELF - capacity_of(class);
         let top = self.top.load(Ordering::Relaxed);
-        let mut lowest = [const { None }; SHELF];
-        for (at, slot) in (floor..top).zip(&mut lowest).take(count) {
-            // SAFETY: as in `pop`.
-            *slot = unsafe { self.slots[at].load(Ordering::Relaxed).as_ref() };
-        }
-        for (to, from) in (floor..).zip(floor + count..top) {
-            let kept = self.slots[from].load(Ordering::Relaxed);
-            self.slots[to].store(kept, Ordering::Relaxed);
+        for (to, from) in self.slots[floor..].iter().zip(&self.slots[floor + count..top]) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.top.store(top - count, Ordering::Relaxed);
-        lowest.into_iter().flatten()
     }
 }
 
@@ -251,21 +266,22 @@ impl Cache {
     }
 
     /// A block for a rent, from the shelf or from the depot behind it. For the owning thread.
-    pub(super) fn take_slow(&self, store: &Store, class: usize, now: u64) -> Option<&'static Block> {
+    pub(super) fn take_slow(&self, store: &Store, class: usize) -> Option<&'static Block> {
         let mut books = lock(&self.books);
         if !store.lets_threads_keep() {
             return None;
         }
         self.open();
-        // Never back: see `Store::draw_line`.
-        self.now.store(now.max(self.now.load(Ordering::Relaxed)), Ordering::Relaxed);
-        books.0[class].wind_up(&self.until_tick[class], now);
+        if self.until_tick[class].load(Ordering::Relaxed) == 0 {
+            let now = clock::now();
+            // Never back: see `Store::draw_line`.
+            self.now.store(now.max(self.now.load(Ordering::Relaxed)), Ordering::Relaxed);
+            books.0[class].wind_up(&self.until_tick[class], now);
+        }
         if let Some(block) = self.take(class) {
             return Some(block);
         }
-        let shelf = &self.shelves[class];
-        let receive = |block: &Block| assert!(shelf.push(ptr::from_ref(block).cast_mut()), "it was empty");
-        let taken = store.take_idle(class, capacity_of(class).div_ceil(2), receive);
+        let taken = store.take_idle(class, exchanged(class), |blocks| self.shelves[class].fill(blocks));
         books.0[class].imported += taken as i64;
         self.take(class)
     }
@@ -282,7 +298,7 @@ impl Cache {
             return true;
         }
         let full = self.last_class.load(Ordering::Relaxed);
-        self.send_lowest(store, full, capacity_of(full).div_ceil(2), &mut books);
+        self.send_lowest(store, full, exchanged(full), &mut books);
         self.keep(block, class)
     }
 
@@ -293,7 +309,9 @@ impl Cache {
 
     fn send_lowest(&self, store: &Store, class: usize, count: usize, books: &mut Books) {
         books.0[class].imported -= count as i64;
-        store.put_idle(class, count, self.shelves[class].take_lowest(class, count));
+        let shelf = &self.shelves[class];
+        store.put_idle(class, count, shelf.lowest(class, count));
+        shelf.drop_lowest(class, count);
     }
 
     /// Puts the last block where the others are.
@@ -318,11 +336,8 @@ impl Cache {
 }
 
 impl Page {
-    /// When it is time to look at the clock: says how many rents follow until the next time.
+    /// Says how many rents follow until it is time to look at the clock again.
     fn wind_up(&mut self, until_tick: &AtomicUsize, now: u64) {
-        if until_tick.load(Ordering::Relaxed) != 0 {
-            return;
-        }
         self.rents += self.period as u64;
         let passed = now.saturating_sub(self.ticked);
         self.period = match passed {
@@ -453,7 +468,7 @@ thread_local! {
     static CACHES: Caches = Caches(Cell::new(Vec::new()));
 }
 
-/// The caches of a thread. Only here are caches let go: when their pool is closed, and when the thread ends.
+/// The caches of a thread. Only here are caches let go: when their store is gone, and when the thread ends.
 struct Caches(Cell<Vec<Arc<Cache>>>);
 
 /// The cache this thread used last.
@@ -465,26 +480,33 @@ fn last<'a>() -> Option<&'a Cache> {
 }
 
 /// This thread's cache of `store`, which the fast paths find from here on. `None` while the thread is ending.
-pub(super) fn select(store: &Arc<Store>) -> Option<Arc<Cache>> {
+pub(super) fn select(store: &Arc<Store>) -> Option<&Cache> {
+    let selected = last().filter(|cache| cache.is_of(store));
+    selected.or_else(|| find(store))
+}
+
+#[cold]
+fn find(store: &Arc<Store>) -> Option<&Cache> {
     fence::decide();
-    let selected = CACHES.try_with(|Caches(caches)| {
+    let found = CACHES.try_with(|Caches(caches)| {
         LAST.with(|last| last.set(ptr::null()));
-        let mut open = caches.take();
+        let mut all = caches.take();
         // A store without an owner has no blocks, hence its cache is empty.
-        let closed: Vec<_> = open.extract_if(.., |cache| cache.store.strong_count() == 0).collect();
-        let known = open.iter().find(|cache| ptr::eq(cache.store.as_ptr(), Arc::as_ptr(store))).cloned();
+        all.retain(|cache| cache.store.strong_count() > 0);
+        let known = all.iter().find(|cache| cache.is_of(store)).map(Arc::as_ptr);
         let cache = known.unwrap_or_else(|| {
             let made = Arc::new(Cache::new(store));
-            open.push(Arc::clone(&made));
+            let cache = Arc::as_ptr(&made);
             lock(&store.caches).push(Arc::clone(&made));
-            made
+            all.push(made);
+            cache
         });
-        caches.set(open);
-        LAST.with(|last| last.set(Arc::as_ptr(&cache)));
-        drop(closed);
+        caches.set(all);
+        LAST.with(|last| last.set(cache));
         cache
     });
-    selected.ok()
+    // SAFETY: it is in `CACHES` for as long as its store has an owner, which the caller has, and the thread goes on.
+    found.ok().map(|cache| unsafe { &*cache })
 }
 
 #[cfg(not(leasehold_loom))]
@@ -509,6 +531,10 @@ pub(super) fn detach() {
 }
 
 impl Cache {
+    fn is_of(&self, store: &Arc<Store>) -> bool {
+        ptr::eq(self.store.as_ptr(), Arc::as_ptr(store))
+    }
+
     /// Gives everything up. The thread ends.
     fn part(&self) {
         let Some(store) = self.store.upgrade() else { return };

@@ -22,11 +22,12 @@ impl Depot {
     }
 
     /// Hands up to `count` blocks to `receive`, those that came last. Returns how many.
-    pub(super) fn take(&self, count: usize, receive: impl FnMut(&'static Block)) -> usize {
+    pub(super) fn take(&self, count: usize, receive: impl FnOnce(&[&'static Block])) -> usize {
         let mut idle = lock(&self.0);
         let left = idle.blocks.len().saturating_sub(count);
         let taken = idle.blocks.len() - left;
-        idle.blocks.drain(left..).for_each(receive);
+        receive(&idle.blocks[left..]);
+        idle.blocks.truncate(left);
         idle.unused = idle.unused.min(left);
         taken
     }

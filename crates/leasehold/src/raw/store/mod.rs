@@ -23,6 +23,7 @@ mod ledger;
 mod watch;
 
 use std::alloc::Layout;
+use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub(crate) struct Store {
     mode: AtomicUsize,
     /// When idle memory is looked through next.
     next_sweep: AtomicU64,
-    idle_bytes: AtomicUsize,
+    idle_bytes: Contended,
     /// Where in its first page the next coloured block begins.
     colour: AtomicUsize,
     depots: Box<[Depot]>,
@@ -83,6 +84,18 @@ pub(crate) struct Store {
     watch: Watch,
     /// Dropped with the store, hence after its last block.
     _parent: Option<Parent>,
+}
+
+/// What threads write in turns, on lines of its own: what lies beside it is read by all of them on every slow path.
+#[repr(align(128))]
+struct Contended(AtomicUsize);
+
+impl Deref for Contended {
+    type Target = AtomicUsize;
+
+    fn deref(&self) -> &AtomicUsize {
+        &self.0
+    }
 }
 
 // A backing that panics leaves nothing half done here: it is called before or after the books are changed.
@@ -113,7 +126,7 @@ impl Store {
             watch,
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
-            idle_bytes: AtomicUsize::new(0),
+            idle_bytes: Contended(AtomicUsize::new(0)),
             colour: AtomicUsize::new(0),
             depots: (0..CLASSES).map(|_| Depot::new()).collect(),
             caches: Mutex::new(Vec::new()),
@@ -159,16 +172,17 @@ impl Store {
         if let Some(block) = cache::take(self, class) {
             return Ok(block);
         }
-        let now = clock::now();
-        self.sweep_if_due(now);
         if self.has(PRESSED) {
             // Those who wait come first.
             return Err(Shortage::Exhausted);
         }
-        let cache = (class < CACHED_CLASSES).then(|| cache::select(self)).flatten();
-        if let Some(block) = cache.as_ref().and_then(|cache| cache.take_slow(self, class, now)) {
+        let cache = if class < CACHED_CLASSES { cache::select(self) } else { None };
+        if let Some(block) = cache.and_then(|cache| cache.take_slow(self, class)) {
+            self.sweep_if_due(block.rented_at());
             return Ok(block);
         }
+        let now = clock::now();
+        self.sweep_if_due(now);
         let block = match self.pop_idle(class) {
             Some(block) => block,
             None => self.make(class, bytes)?,
@@ -248,7 +262,7 @@ impl Store {
         &self.depots[class]
     }
 
-    fn take_idle(&self, class: usize, count: usize, receive: impl FnMut(&'static Block)) -> usize {
+    fn take_idle(&self, class: usize, count: usize, receive: impl FnOnce(&[&'static Block])) -> usize {
         let taken = self.depot(class).take(count, receive);
         self.idle_bytes.fetch_sub(taken * bytes_of(class), Ordering::Relaxed);
         taken
@@ -261,7 +275,7 @@ impl Store {
 
     fn pop_idle(&self, class: usize) -> Option<&'static Block> {
         let mut popped = None;
-        self.take_idle(class, 1, |block| popped = Some(block));
+        self.take_idle(class, 1, |blocks| popped = blocks.first().copied());
         popped
     }
 
@@ -284,6 +298,8 @@ impl Store {
         }
     }
 
+    /// Frees idle blocks, the largest first, until no more than `limit` bytes are left: a stock that is full of large blocks
+    /// must not turn small ones away, which come and go more often and cost as much to make.
     #[cold]
     fn shed(&self, limit: usize) {
         for class in (0..CLASSES).rev() {
