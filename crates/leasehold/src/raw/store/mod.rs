@@ -151,23 +151,32 @@ impl Store {
         let class = len.checked_mul(size_of::<T>()).map_or(CLASSES, class_of);
         let block = match cache::take(self, class) {
             Some(block) => block,
-            None => self.rent_slow(self.class_for::<T>(len)?, len * size_of::<T>())?,
+            None => self.rent_slow(len.checked_mul(size_of::<T>()))?,
         };
         // SAFETY: the block is out of every list, hence ours alone (R2), and its class holds `len` elements.
         Ok(unsafe { tenant(block, len, site) })
     }
 
-    /// The class for `len` elements. With a backing that gives whole pages, one of whole pages.
+    /// The class for `len` elements.
     fn class_for<T>(&self, len: usize) -> Result<usize, Shortage> {
+        self.class_for_bytes(len.checked_mul(size_of::<T>()))
+    }
+
+    /// With a backing that gives whole pages, a class of whole pages.
+    #[cold]
+    #[inline(never)]
+    fn class_for_bytes(&self, bytes: Option<usize>) -> Result<usize, Shortage> {
         let granularity = self.settings.backing.granularity();
-        let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= LARGEST);
+        let bytes = bytes.filter(|&bytes| bytes <= LARGEST);
         let bytes = bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(granularity));
         bytes.filter(|&bytes| bytes <= LARGEST).map(class_of).ok_or(Shortage::TooLarge)
     }
 
     #[cold]
     #[inline(never)]
-    fn rent_slow(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
+    fn rent_slow(self: &Arc<Self>, bytes: Option<usize>) -> Result<&'static Block, Shortage> {
+        let class = self.class_for_bytes(bytes)?;
+        let bytes = bytes.ok_or(Shortage::TooLarge)?;
         // Again, since a rent from a pool of pages, or one of nothing, comes here with another class.
         if let Some(block) = cache::take(self, class) {
             return Ok(block);
