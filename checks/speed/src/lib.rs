@@ -1,4 +1,5 @@
-//! What the benches of Leasehold share: rows that are measured in turns, clocks, and pairs of pinned threads.
+//! What the benches of Leasehold share: rows that are measured in turns, clocks, pairs of pinned threads, and a workload to
+//! replay.
 //!
 //! Figures of a machine that others use too drift by a factor of two within a minute. So every row is measured for a
 //! millisecond at a time, in turns with all the others, the best turn counts, and what is printed beside the
@@ -15,6 +16,7 @@ mod opaque;
 mod pair;
 mod ring;
 mod table;
+mod trace;
 
 pub use channel::item_by_item;
 pub use clock::{Clock, OnProcessor, processors};
@@ -22,6 +24,7 @@ pub use opaque::opaque;
 pub use pair::{Busy, beside};
 pub use ring::handover;
 pub use table::{Goal, Row, Sample, Table, repeat};
+pub use trace::Trace;
 
 /// What one locked instruction cost on the machine for which the goals were set, in nanoseconds.
 pub const LOCKED: f64 = 4.75;
