@@ -7,8 +7,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use leasehold::{Lessor, MemoryOwner, MemoryPool, SharedOwner, counters, reclaim_now};
@@ -138,6 +140,12 @@ fn every_operation_of_the_steady_state_allocates_nothing() {
         drop(pool.rent::<u8>(3 << 20));
         drop(MemoryPool::shared().rent::<u64>(10));
     });
+    rents_within_a_budget();
+    let mut out = Vec::with_capacity(500);
+    allocates_nothing("500 rents, 500 returns, through the stock", || {
+        out.extend((0..500).map(|_| pool.rent::<u8>(100)));
+        out.clear();
+    });
     allocates_nothing("rent, lease, span, drop of the lessor", || {
         let (lessor, memory) = pool.rent::<u8>(100).lease_read_only();
         black_box(memory.span().unwrap()[0]);
@@ -161,7 +169,23 @@ fn every_operation_of_the_steady_state_allocates_nothing() {
     other_threads_take_part(&pool);
 }
 
-/// The revoker's work when another thread has been inside.
+/// As long as nobody has to wait.
+fn rents_within_a_budget() {
+    let pool = MemoryPool::builder().build_bounded(1 << 20);
+    allocates_nothing("try_rent, drop, and an error", || {
+        let owner = pool.try_rent::<u8>(1 << 19).unwrap();
+        assert!(pool.try_rent::<u8>(1 << 30).is_err());
+        drop(owner);
+    });
+    allocates_nothing("rent().await that is ready at once, drop", || {
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(rented) = pin!(pool.rent::<u8>(1000)).poll(&mut context) else { panic!() };
+        drop(rented.unwrap());
+    });
+    allocates_nothing("rent_blocking, drop", || drop(pool.rent_blocking::<u8>(1000).unwrap()));
+}
+
+/// The revoker's work when another thread has been inside, and memory that comes back from there.
 fn other_threads_take_part(pool: &MemoryPool) {
     let desk = std::sync::Arc::new(Desk::default());
     let readers = std::sync::Arc::clone(&desk);
@@ -180,9 +204,16 @@ fn other_threads_take_part(pool: &MemoryPool) {
         touched(memory);
         drop(lessor);
     });
+    allocates_nothing("rented, returned elsewhere", || {
+        let rents = std::array::from_fn(|_| pool.rent::<u8>(100));
+        assert_eq!(desk.ask(Order::Return(rents)), RETURNED);
+    });
     desk.ask(Order::Stop);
     reader.join().unwrap();
 }
+
+/// Rents that come back at a time: all rounds together go through the stock many times.
+const RETURNED: usize = 10;
 
 /// Where one thread asks another to look at memory. Channels of the standard library allocate now and then.
 #[derive(Default)]
@@ -193,8 +224,10 @@ struct Desk {
     answered: Condvar,
 }
 
+#[expect(clippy::large_enum_variant, reason = "boxing would allocate, which is what is counted")]
 enum Order {
     Read(leasehold::ReadOnlyMemory<u8>),
+    Return([MemoryOwner<u8>; RETURNED]),
     Stop,
 }
 
@@ -211,13 +244,14 @@ impl Desk {
     fn serve(&self) -> bool {
         let mut order = self.changed.wait_while(self.order.lock().unwrap(), |order| order.is_none()).unwrap();
         let order = order.take().unwrap();
-        let answer = match &order {
-            Order::Read(memory) => memory.span().map_or(0, |span| span.len()),
-            Order::Stop => 0,
+        let (answer, last) = match order {
+            Order::Read(memory) => (memory.span().map_or(0, |span| span.len()), false),
+            Order::Return(rents) => (rents.into_iter().map(drop).count(), false),
+            Order::Stop => (0, true),
         };
         *self.answer.lock().unwrap() = Some(answer);
         self.answered.notify_one();
-        matches!(order, Order::Read(_))
+        !last
     }
 }
 

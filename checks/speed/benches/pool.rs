@@ -1,39 +1,63 @@
-//! What it costs to rent memory and to give it back: one at a time, many at a time, and from another thread.
+//! What it costs to rent memory and to give it back: one at a time, many at a time, in two threads, from another thread, and
+//! within a budget.
 
-use std::alloc::{GlobalAlloc, Layout};
+mod by_hand;
+
 use std::hint::black_box;
-use std::ptr::NonNull;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
-use check_speed::{Goal, LOCKED, Row, Sample, Table, handover};
-use leasehold::{MemoryOwner, MemoryPool};
+use by_hand::{Bytes, Stateless};
+use check_speed::{Goal, LOCKED, Row, Sample, Table, beside, handover, item_by_item};
+use leasehold::{BoundedPool, MemoryOwner, MemoryPool};
 use lockfree_object_pool::LinearObjectPool;
 use mimalloc::MiMalloc;
 use object_pool::Pool as ObjectPool;
 use opool::PoolAllocator;
+use tikv_jemallocator::Jemalloc;
 use zeropool::ZeroPool;
 
-/// Sizes with the goal for one rent and its return, in nanoseconds; without one the row is there to compare with.
-const SIZES: [(&str, usize, Option<f64>); 4] = [
-    ("256 B", 256, None),
-    ("4 KiB", 4 << 10, Some(3.0)),
-    ("64 KiB", 64 << 10, Some(3.0)),
-    ("1 MiB", 1 << 20, None),
+struct Size {
+    label: &'static str,
+    len: usize,
+    /// The row of one buffer at a time, by which others are measured.
+    one_out: &'static str,
+}
+
+const SIZES: [Size; 4] = [
+    Size { label: "256 B", len: 256, one_out: "leasehold, 256 B" },
+    FOUR_KIB,
+    Size { label: "64 KiB", len: 64 << 10, one_out: "leasehold, 64 KiB" },
+    Size { label: "1 MiB", len: 1 << 20, one_out: "leasehold, 1 MiB" },
 ];
+/// The size of the rows in which the size makes no difference.
+const FOUR_KIB: Size = Size { label: "4 KiB", len: 4 << 10, one_out: "leasehold, 4 KiB" };
 /// Buffers that are out at the same time in the rows of many.
 const MANY: usize = 64;
+/// Calls in a turn of a row of two threads.
+const TIMES: u64 = 50_000;
+const CHANNEL_ALONE: &str = "nothing but the channel";
 
 fn main() {
     let peers = Peers::new();
+    let bounded = MemoryPool::builder().build_bounded(1 << 30);
+    let other = MemoryPool::new();
     let mut table = Table::new("pool: rent + return");
-    for (label, len, goal) in SIZES {
-        one_out(&mut table, &peers, label, len, goal);
+    for size in &SIZES {
+        one_out(&mut table, &peers, size);
     }
-    for (label, len, _) in &SIZES[..3] {
-        many_out(&mut table, &peers, label, *len);
+    budgeted(&mut table, &bounded);
+    two_pools(&mut table, &other);
+    for size in &SIZES {
+        many_out(&mut table, &peers, size);
     }
-    for (label, len, _) in &SIZES[..3] {
-        returned_elsewhere(&mut table, &peers, label, *len);
+    for size in &SIZES {
+        two_threads(&mut table, &peers, size);
     }
+    for size in &SIZES {
+        returned_elsewhere(&mut table, &peers, size);
+    }
+    sent(&mut table, &peers);
     table.run();
 }
 
@@ -51,7 +75,7 @@ struct OfOneSize {
 
 impl Peers {
     fn new() -> Peers {
-        let sized = |&(_, len, _): &(_, usize, _)| {
+        let sized = |&Size { len, .. }: &Size| {
             let opool = opool::Pool::new_prefilled(4 * MANY, Buffers(len));
             let object = ObjectPool::new(4 * MANY, || vec![0; len]);
             let linear = LinearObjectPool::new(move || vec![0; len], |_| ());
@@ -73,34 +97,6 @@ impl PoolAllocator<Vec<u8>> for Buffers {
     }
 }
 
-/// Memory straight from mimalloc, which is not the allocator of this program.
-struct Mimalloc {
-    ptr: NonNull<u8>,
-    layout: Layout,
-}
-
-// SAFETY: the memory is nobody else's, and mimalloc takes it back in any thread.
-#[expect(unsafe_code, reason = "an allocator that is not the global one is called by hand")]
-unsafe impl Send for Mimalloc {}
-
-impl Mimalloc {
-    #[expect(unsafe_code, reason = "an allocator that is not the global one is called by hand")]
-    fn new(len: usize) -> Mimalloc {
-        let layout = Layout::array::<u8>(len).expect("the sizes above are small");
-        // SAFETY: no size above is zero.
-        let ptr = unsafe { MiMalloc.alloc(layout) };
-        Mimalloc { ptr: NonNull::new(ptr).expect("there is memory"), layout }
-    }
-}
-
-impl Drop for Mimalloc {
-    #[expect(unsafe_code, reason = "an allocator that is not the global one is called by hand")]
-    fn drop(&mut self) {
-        // SAFETY: it came from there with this layout.
-        unsafe { MiMalloc.dealloc(self.ptr.as_ptr(), self.layout) };
-    }
-}
-
 /// Makes the compiler believe that a buffer at `ptr` is used.
 #[inline(always)]
 fn seen(ptr: *const u8) -> u64 {
@@ -117,45 +113,79 @@ fn vec(len: usize) -> Vec<u8> {
     Vec::with_capacity(black_box(len))
 }
 
-fn one_out<'a>(table: &mut Table<'a>, peers: &'a Peers, label: &str, len: usize, goal: Option<f64>) {
-    let peer = peers.of(len);
-    let goal = goal.map_or(Goal::None, |ns| Goal::Locked(ns / LOCKED));
-    table
-        .row(Row::one(format!("leasehold, {label}"), move || seen(rent(len).as_ptr())).goal(goal))
-        .row(Row::one(format!("  Vec, {label}"), move || seen(vec(len).as_ptr())))
-        .row(Row::one(format!("  mimalloc, {label}"), move || {
-            seen(Mimalloc::new(black_box(len)).ptr.as_ptr())
-        }))
-        .row(Row::one(format!("  opool, {label}"), move || seen(peer.opool.get().as_ptr())))
-        .row(Row::one(format!("  object-pool, {label}"), move || {
-            seen(peer.object.try_pull().expect("there are many").as_ptr())
-        }))
-        .row(Row::one(format!("  lockfree-object-pool, {label}"), move || seen(peer.linear.pull().as_ptr())))
-        .row(Row::one(format!("  zeropool, {label}"), move || {
-            seen(peers.zero.alloc_uninit(black_box(len)).as_uninit_mut().as_ptr().cast())
-        }));
+#[inline(always)]
+fn bytes<A: Stateless>(len: usize) -> Bytes<A> {
+    Bytes::new(black_box(len))
 }
 
-fn many_out<'a>(table: &mut Table<'a>, peers: &'a Peers, label: &str, len: usize) {
-    let peer = peers.of(len);
+/// Calls `$with!(who, take, ptr)` for each peer: how to take a buffer, and where it begins.
+macro_rules! for_each_peer {
+    ($peers:ident, $len:ident, $with:ident) => {
+        let peer = $peers.of($len);
+        $with!("  Vec", move || vec($len), |vec: &mut Vec<u8>| vec.as_ptr());
+        $with!("  mimalloc", move || bytes::<MiMalloc>($len), |bytes: &mut Bytes<_>| bytes.as_ptr());
+        $with!("  jemalloc", move || bytes::<Jemalloc>($len), |bytes: &mut Bytes<_>| bytes.as_ptr());
+        $with!("  opool", move || peer.opool.get(), |vec| vec.as_ptr());
+        $with!("  object-pool", move || peer.object.pull(|| vec![0; $len]), |vec| vec.as_ptr());
+        $with!("  lockfree-object-pool", move || peer.linear.pull(), |vec| vec.as_ptr());
+        $with!("  zeropool", move || $peers.zero.alloc_uninit(black_box($len)), |buffer| buffer
+            .as_uninit_mut()
+            .as_ptr()
+            .cast());
+    };
+}
+
+fn one_out<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
+    let (label, len) = (size.label, size.len);
+    let goal = Goal::Locked(3.0 / LOCKED);
+    table.row(Row::one(size.one_out, move || seen(rent(len).as_ptr())).goal(goal));
+    macro_rules! row {
+        ($who:expr, $take:expr, $ptr:expr) => {
+            table.row(Row::one(format!("{}, {label}", $who), at_a_time($take, $ptr)))
+        };
+    }
+    for_each_peer!(peers, len, row);
+}
+
+/// Takes one out and puts it back.
+fn at_a_time<T>(mut take: impl FnMut() -> T, ptr: impl Fn(&mut T) -> *const u8) -> impl FnMut() -> u64 {
+    #[inline(always)]
+    move || seen(ptr(&mut take()))
+}
+
+/// A rent that has its memory at once, as a future that is ready.
+fn budgeted<'a>(table: &mut Table<'a>, bounded: &'a BoundedPool) {
+    let len = FOUR_KIB.len;
+    let rent_now = move || {
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(bounded.rent::<u8>(black_box(len))).poll(&mut context) {
+            Poll::Ready(Ok(owner)) => seen(owner.as_ptr()),
+            _ => 0,
+        }
+    };
+    let goal = Goal::Plus(15.0 / LOCKED, FOUR_KIB.one_out);
+    table.row(Row::one("leasehold, 4 KiB, budgeted rent().await", rent_now).goal(goal));
+}
+
+/// A thread that goes to and fro between two pools: what a cache for one of them costs.
+fn two_pools<'a>(table: &mut Table<'a>, other: &'a MemoryPool) {
+    let len = FOUR_KIB.len;
+    table.row(Row::one("leasehold, 4 KiB, two pools in turns", move || {
+        seen(rent(len).as_ptr()) + seen(other.rent::<u8>(black_box(len)).as_ptr())
+    }));
+}
+
+fn many_out<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
+    let (label, len) = (size.label, size.len);
     let name = |who: &str| format!("{who}, {label}, 64 out, 64 back");
-    table
-        .row(Row::one(name("leasehold"), at_once(move || rent(len), |owner| owner.as_ptr())))
-        .row(Row::one(name("  Vec"), at_once(move || vec(len), |vec| vec.as_ptr())))
-        .row(Row::one(name("  mimalloc"), at_once(move || Mimalloc::new(len), |memory| memory.ptr.as_ptr())))
-        .row(Row::one(name("  opool"), at_once(move || peer.opool.get(), |vec| vec.as_ptr())))
-        .row(Row::one(
-            name("  object-pool"),
-            at_once(move || peer.object.try_pull().expect("there are many"), |vec| vec.as_ptr()),
-        ))
-        .row(Row::one(
-            name("  lockfree-object-pool"),
-            at_once(move || peer.linear.pull(), |vec| vec.as_ptr()),
-        ))
-        .row(Row::one(
-            name("  zeropool"),
-            at_once(move || peers.zero.alloc_uninit(len), |buffer| buffer.as_uninit_mut().as_ptr().cast()),
-        ));
+    let ours = at_once(move || rent(len), |owner| owner.as_ptr());
+    table.row(Row::one(name("leasehold"), ours).goal(Goal::Times(2.0, size.one_out)));
+    macro_rules! row {
+        ($who:expr, $take:expr, $ptr:expr) => {
+            table.row(Row::one(name($who), at_once($take, $ptr)))
+        };
+    }
+    for_each_peer!(peers, len, row);
 }
 
 /// Takes 64 out, then puts them back in the order in which they came. Counts each.
@@ -173,28 +203,66 @@ fn at_once<T>(mut take: impl FnMut() -> T, ptr: impl Fn(&mut T) -> *const u8) ->
     }
 }
 
-fn returned_elsewhere<'a>(table: &mut Table<'a>, peers: &'a Peers, label: &str, len: usize) {
-    let peer = peers.of(len);
+fn two_threads<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
+    let (label, len) = (size.label, size.len);
+    let name = |who: &str| format!("{who}, {label}, two threads");
+    let ours = move || beside(TIMES, move || seen(rent(len).as_ptr()), move || seen(rent(len).as_ptr()));
+    table.row(Row::new(name("leasehold"), ours).goal(Goal::Times(1.2, size.one_out)));
+    if size.len != FOUR_KIB.len {
+        return;
+    }
+    macro_rules! row {
+        ($who:expr, $take:expr, $ptr:expr) => {
+            table.row(Row::new(name($who), move || {
+                beside(TIMES / 8, at_a_time($take, $ptr), at_a_time($take, $ptr))
+            }))
+        };
+    }
+    for_each_peer!(peers, len, row);
+}
+
+fn returned_elsewhere<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
+    let (label, len) = (size.label, size.len);
     let name = |who: &str| format!("{who}, {label}, rented in A, returned in B");
-    let goal = if len == 4 << 10 { Goal::Locked(13.0 / LOCKED) } else { Goal::None };
-    table
-        .row(Row::new(name("leasehold"), move || elsewhere(|| rent(len), |owner| owner.as_ptr())).goal(goal))
-        .row(Row::new(name("  Vec"), move || elsewhere(|| vec(len), |vec| vec.as_ptr())))
-        .row(Row::new(name("  mimalloc"), move || {
-            elsewhere(|| Mimalloc::new(len), |memory| memory.ptr.as_ptr())
-        }))
-        .row(Row::new(name("  opool"), move || elsewhere(|| peer.opool.get(), |vec| vec.as_ptr())))
-        .row(Row::new(name("  object-pool"), move || {
-            elsewhere(|| peer.object.pull(|| vec![0; len]), |vec| vec.as_ptr())
-        }))
-        .row(Row::new(name("  lockfree-object-pool"), move || {
-            elsewhere(|| peer.linear.pull(), |vec| vec.as_ptr())
-        }))
-        .row(Row::new(name("  zeropool"), move || {
-            elsewhere(|| peers.zero.alloc_uninit(len), |buffer| buffer.as_uninit_mut().as_ptr().cast())
-        }));
+    let ours = move || elsewhere(|| rent(len), |owner| owner.as_ptr());
+    table.row(Row::new(name("leasehold"), ours).goal(Goal::Locked(13.0 / LOCKED)));
+    macro_rules! row {
+        ($who:expr, $take:expr, $ptr:expr) => {
+            table.row(Row::new(name($who), move || elsewhere($take, $ptr)))
+        };
+    }
+    for_each_peer!(peers, len, row);
+    if size.len == FOUR_KIB.len {
+        table.row(Row::new("nothing but the way from A to B", || handover(payload, |[ptr, ..]| ptr)));
+    }
+}
+
+/// As large as an owner.
+fn payload() -> [u64; 3] {
+    black_box([1; 3])
 }
 
 fn elsewhere<T: Send>(take: impl FnMut() -> T, ptr: impl Fn(&mut T) -> *const u8 + Send) -> Option<Sample> {
     handover(take, move |mut taken| seen(ptr(&mut taken)))
+}
+
+fn sent<'a>(table: &mut Table<'a>, peers: &'a Peers) {
+    let Size { label, len, .. } = FOUR_KIB;
+    let name = |who: &str| format!("{who}, {label}, sent through a channel");
+    let ours = move || through_a_channel(|| rent(len), |owner| owner.as_ptr());
+    table.row(Row::new(CHANNEL_ALONE, || item_by_item(payload, |[ptr, ..]| ptr)));
+    table.row(Row::new(name("leasehold"), ours).goal(Goal::Plus(15.0 / LOCKED, CHANNEL_ALONE)));
+    macro_rules! row {
+        ($who:expr, $take:expr, $ptr:expr) => {
+            table.row(Row::new(name($who), move || through_a_channel($take, $ptr)))
+        };
+    }
+    for_each_peer!(peers, len, row);
+}
+
+fn through_a_channel<T: Send>(
+    take: impl FnMut() -> T,
+    ptr: impl Fn(&mut T) -> *const u8 + Send,
+) -> Option<Sample> {
+    item_by_item(take, move |mut taken| seen(ptr(&mut taken)))
 }

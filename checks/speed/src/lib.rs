@@ -1,9 +1,11 @@
-//! What the benches of Leasehold share: rows that are measured in turns, clocks, and pairs of pinned threads.
+//! What the benches of Leasehold share: rows that are measured in turns, clocks, pairs of pinned threads, and a workload to
+//! replay.
 //!
 //! Figures of a machine that others use too drift by a factor of two within a minute. So every row is measured for a
 //! millisecond at a time, in turns with all the others, the best turn counts, and what is printed beside the
 //! nanoseconds is the ratio to one locked instruction, measured in the same turns.
 
+mod channel;
 #[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "clocks and processor sets are system calls"))]
 mod clock;
 #[cfg_attr(
@@ -14,12 +16,15 @@ mod opaque;
 mod pair;
 mod ring;
 mod table;
+mod trace;
 
+pub use channel::item_by_item;
 pub use clock::{Clock, OnProcessor, processors};
 pub use opaque::opaque;
 pub use pair::{Busy, beside};
 pub use ring::handover;
 pub use table::{Goal, Row, Sample, Table, repeat};
+pub use trace::Trace;
 
 /// What one locked instruction cost on the machine for which the goals were set, in nanoseconds.
 pub const LOCKED: f64 = 4.75;

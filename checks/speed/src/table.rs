@@ -41,6 +41,18 @@ pub enum Goal {
     Locked(f64),
     /// At most so many times what the named row costs.
     Times(f64, &'static str),
+    /// At most so many locked instructions more than the named row.
+    Plus(f64, &'static str),
+}
+
+impl Goal {
+    /// The row that the goal is measured by.
+    fn named(self) -> Option<&'static str> {
+        match self {
+            Goal::None | Goal::Locked(_) => None,
+            Goal::Times(_, name) | Goal::Plus(_, name) => Some(name),
+        }
+    }
 }
 
 /// One row of a table.
@@ -181,11 +193,13 @@ impl<'a> Table<'a> {
         self
     }
 
-    /// Measures and prints. Reads the command line: `--seconds N`, `--json`, and parts of names of rows to keep.
-    /// Without `--bench`, which cargo passes to a bench, it takes a few turns only, to see that everything works.
+    /// Measures and prints. Reads the command line: `--seconds N`, `--json`, and parts of names of rows to keep,
+    /// with those that their goals refer to. Without `--bench`, which cargo passes to a bench, it takes a few turns only, to see that everything works.
     pub fn run(mut self) {
         let options = Options::parse(std::env::args().skip(1));
-        self.rows.retain(|row| options.keeps(&row.name));
+        let kept = self.rows.iter().filter(|row| options.keeps(&row.name));
+        let compared: Vec<_> = kept.filter_map(|row| row.goal.named()).collect();
+        self.rows.retain(|row| options.keeps(&row.name) || compared.contains(&row.name.as_str()));
         let end = Instant::now() + options.time;
         let mut turns = 0;
         while turns < options.least_turns || Instant::now() < end {
@@ -219,6 +233,7 @@ impl<'a> Table<'a> {
             Goal::None => None,
             Goal::Locked(ratio) => Some(ratio),
             Goal::Times(times, name) => Some(times * self.ratio(self.named(name)?)?),
+            Goal::Plus(more, name) => Some(self.ratio(self.named(name)?)? + more),
         }
     }
 

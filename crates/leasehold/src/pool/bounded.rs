@@ -90,7 +90,12 @@ impl BoundedPool {
     /// As [`rent`](Self::rent).
     #[track_caller]
     pub fn rent_blocking<T: Pod + Send>(&self, len: usize) -> Result<MemoryOwner<T>, RentError> {
-        raw::block_on(pin!(Rent::new(self, len, Location::caller())))
+        let site = Location::caller();
+        // Most rents wait for nothing, and need no waker.
+        match self.store().rent(len, site) {
+            Ok(owned) => Ok(MemoryOwner(owned)),
+            Err(_) => raw::block_on(pin!(Rent::new(self, len, site))),
+        }
     }
 
     /// Sets `bytes` of the budget aside for a pool of their own, so that who uses one cannot starve who uses the other.

@@ -13,6 +13,8 @@ mod pool;
 mod pool_figures;
 mod pool_memory;
 mod pool_threads;
+#[cfg(not(miri))]
+mod pool_watch;
 mod ragged;
 mod ranges;
 mod rules;

@@ -163,6 +163,20 @@ fn trim_gives_back_what_is_idle_and_no_more() {
 }
 
 #[test]
+fn a_stock_full_of_large_buffers_does_not_turn_small_ones_away() {
+    let pool = MemoryPool::builder().idle_limit(4 << 20).build();
+    pool.reserve::<u8>(2 << 20, 2).unwrap();
+    for _ in 0..2 {
+        drop((0..200).map(|_| pool.rent::<u8>(4096)).collect::<Vec<_>>());
+    }
+    let stats = pool.stats();
+    let small = stats.classes.iter().find(|class| class.bytes == 4096).unwrap();
+    assert_eq!((small.idle, small.misses), (200, 200));
+    let large = stats.classes.iter().find(|class| class.bytes == 2 << 20).unwrap();
+    assert_eq!(large.idle, 1, "one of them made room");
+}
+
+#[test]
 fn rents_of_nothing_are_fine() {
     let pool = MemoryPool::new();
     let owner = pool.rent::<u64>(0);

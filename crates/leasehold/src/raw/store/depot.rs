@@ -12,7 +12,7 @@ struct Idle {
     blocks: Vec<&'static Block>,
     /// The fewest there were since the last sweep: so many have not been needed.
     unused: usize,
-    /// Rents that were served from here directly.
+    /// Rents that no thread's cache served.
     rents: u64,
 }
 
@@ -22,27 +22,19 @@ impl Depot {
     }
 
     /// Hands up to `count` blocks to `receive`, those that came last. Returns how many.
-    pub(super) fn take(&self, count: usize, receive: impl FnMut(&'static Block)) -> usize {
+    pub(super) fn take(&self, count: usize, receive: impl FnOnce(&[&'static Block])) -> usize {
         let mut idle = lock(&self.0);
         let left = idle.blocks.len().saturating_sub(count);
         let taken = idle.blocks.len() - left;
-        idle.blocks.drain(left..).for_each(receive);
+        receive(&idle.blocks[left..]);
+        idle.blocks.truncate(left);
         idle.unused = idle.unused.min(left);
         taken
     }
 
-    /// The block that came last.
-    pub(super) fn pop(&self) -> Option<&'static Block> {
-        let mut idle = lock(&self.0);
-        let block = idle.blocks.pop();
-        idle.unused = idle.unused.min(idle.blocks.len());
-        block
-    }
-
-    /// As [`pop`](Self::pop), for a rent of a class that threads do not keep.
-    pub(super) fn rent(&self) -> Option<&'static Block> {
+    /// Counts a rent that no thread's cache served.
+    pub(super) fn count_rent(&self) {
         lock(&self.0).rents += 1;
-        self.pop()
     }
 
     pub(super) fn put(&self, blocks: impl IntoIterator<Item = &'static Block>) {
