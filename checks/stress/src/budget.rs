@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use leasehold::{BoundedPool, Lessor, MemoryHandle, MemoryPool, ReadOnly, RentError, reclaim_now};
+use leasehold::{BoundedPool, Lessor, MemoryHandle, MemoryPool, ReadOnly, RentError};
 
 use crate::random::Random;
 use crate::tenant::{Tenant, is_all};
@@ -190,7 +190,7 @@ impl Renter<'_> {
         match self.arena.pool.try_rent(len) {
             Ok(owner) => self.use_up(Tenant::new(owner)),
             Err(RentError::Exhausted(state)) => {
-                assert!(state.used <= BUDGET && state.budget == BUDGET, "{state:?}");
+                assert!(state.used + state.idle <= BUDGET && state.budget == BUDGET, "{state:?}");
                 self.arena.refused.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => panic!("{error}"),
@@ -253,7 +253,6 @@ impl Renter<'_> {
                 let pin = memory.pin().unwrap();
                 let lessor = (self.random.below(2) == 0).then_some(lessor);
                 self.returners[to].send(Parcel::Leased(pin, lessor, number)).unwrap();
-                reclaim_now();
             }
             14 => {
                 let (lessor, mut memory) = tenant.leave().lease();
@@ -344,8 +343,6 @@ fn give_back(arena: &Arena, inbox: mpsc::Receiver<Parcel>, seed: u64) {
                 }
             }
         }
-        // A thread that sleeps keeps what it has revoked, and others may wait for it.
-        reclaim_now();
         if random.below(8) == 0
             && let Ok(owner) = arena.pool.try_rent(random.below(200))
         {

@@ -263,3 +263,64 @@ fn a_pool_that_ends_while_a_buffer_comes_back_leaves_nothing() {
     drop(MemoryPool::new().rent::<u8>(1));
     assert_eq!(gone.iter().filter(|weak| weak.strong_count() > 0).count(), 0);
 }
+
+#[test]
+fn what_goes_into_a_limbo_while_somebody_waits_serves_him() {
+    bounded(|| {
+        let pool = MemoryPool::builder().build_bounded(4096);
+        let (lessor, memory) = pool.try_rent::<u8>(4096).unwrap().lease_read_only();
+        thread::spawn(move || drop(memory.span().unwrap())).join().unwrap();
+        let bell = Arc::new(Bell::default());
+        let mut rent = pool.rent::<u8>(4096);
+        assert!(bell.poll(&mut rent).is_pending());
+        let (dropped, is_dropped) = mpsc::channel();
+        let (leave, left) = mpsc::channel::<()>();
+        let sleeper = thread::spawn(move || {
+            drop(lessor);
+            dropped.send(()).unwrap();
+            let _ = left.recv();
+        });
+        is_dropped.recv().unwrap();
+        let rings = bell.rings();
+        drop(leave);
+        sleeper.join().unwrap();
+        assert_eq!(rings, 1);
+        assert!(bell.poll(&mut rent).is_ready());
+    });
+}
+
+/// Somebody queues up for all there is while the backing takes back what another one wants to use.
+fn queue_up_during(call: impl FnOnce(&BoundedPool)) {
+    let watched = Watched::new();
+    let pool = MemoryPool::builder().backing(Arc::clone(&watched)).build_bounded(8192);
+    drop(pool.try_rent::<u8>(4096).unwrap());
+    let (send, receive) = mpsc::channel();
+    let bell = Arc::new(Bell::default());
+    let leaked: &'static BoundedPool = crate::support::leak(pool.clone());
+    let ring = Arc::clone(&bell);
+    watched.on_next_release(move || {
+        let mut rent = leaked.rent::<u8>(8192);
+        let served = ring.poll(&mut rent).is_ready();
+        send.send((!served).then_some(rent)).unwrap();
+    });
+    call(&pool);
+    if let Some(mut rent) = receive.recv().unwrap() {
+        assert_eq!(bell.rings(), 1, "nobody has anything");
+        assert!(bell.poll(&mut rent).is_ready());
+    }
+}
+
+#[test]
+fn who_queues_up_while_a_rent_makes_room_is_served() {
+    queue_up_during(|pool| drop(pool.try_rent::<u8>(8192)));
+}
+
+#[test]
+fn who_queues_up_while_a_share_makes_room_is_served() {
+    queue_up_during(|pool| drop(pool.share(8192)));
+}
+
+#[test]
+fn who_queues_up_during_a_trim_is_served() {
+    queue_up_during(|pool| assert_eq!(pool.trim(), 4096));
+}
