@@ -20,7 +20,7 @@ cargo xtask COMMAND
   tsan                 the core's tests and the stress program under ThreadSanitizer
   asan                 the core's tests and the stress program under AddressSanitizer
   bugs                 the stress program must find each planted bug
-  fuzz [SECONDS]       random operations against the oracle
+  fuzz [SECONDS]       random operations on handles, then on pools, against their oracles
   assembly [--bless]   what a warm call of each hot path executes, against the snapshot
   instructions [--bless] [--if-available]
                        how many instructions each operation executes, against the last count

@@ -83,11 +83,15 @@ pub fn bugs() -> Outcome {
     Ok(())
 }
 
+/// Each target for so many seconds.
 pub fn fuzz(arguments: &[String]) -> Outcome {
     let seconds = arguments.first().map_or("30", String::as_str);
-    let run = format!("+nightly fuzz run ops -- -max_total_time={seconds}");
-    let mut fuzz = Command::new("cargo");
-    // Guards that are forgotten on purpose leak their buffers on purpose.
-    fuzz.args(run.split_whitespace()).env("ASAN_OPTIONS", "detect_leaks=0");
-    succeed(fuzz.current_dir(crate::root().join("fuzz")))
+    for target in ["ops", "pool"] {
+        let run = format!("+nightly fuzz run {target} -- -max_total_time={seconds}");
+        let mut fuzz = Command::new("cargo");
+        // Guards that are forgotten on purpose leak their buffers on purpose.
+        fuzz.args(run.split_whitespace()).env("ASAN_OPTIONS", "detect_leaks=0");
+        succeed(fuzz.current_dir(crate::root().join("fuzz")))?;
+    }
+    Ok(())
 }

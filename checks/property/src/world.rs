@@ -137,11 +137,11 @@ macro_rules! each_kind {
 }
 
 /// Takes the handle that `pick` names out of a list.
-fn take<H>(list: &mut Vec<H>, pick: u8) -> Option<H> {
+pub fn take<H>(list: &mut Vec<H>, pick: u8) -> Option<H> {
     (!list.is_empty()).then(|| list.swap_remove(usize::from(pick) % list.len()))
 }
 
-fn any<H>(list: &[H], pick: u8) -> Option<&H> {
+pub fn any<H>(list: &[H], pick: u8) -> Option<&H> {
     (!list.is_empty()).then(|| &list[usize::from(pick) % list.len()])
 }
 

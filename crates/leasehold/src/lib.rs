@@ -55,6 +55,8 @@
 //!
 //! - `cuda`: [`cuda::PinnedHost`], host memory that CUDA devices reach directly. The driver is loaded at run time.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
+//! - `metrics`: [`PoolStats::record`] hands a pool's figures to the recorder of that crate.
+//! - `tracing`: pools tell a subscriber of buffers that are made, of rents that wait, of idle memory that is let go.
 //!
 //! The `cfg` `leasehold_fences` makes spans use real fences where `membarrier` would do, for systems whose seccomp filter arrives
 //! late.

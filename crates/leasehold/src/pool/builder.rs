@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BoundedPool, Handle, MemoryPool};
+#[cfg(unix)]
+use crate::backing::GuardPages;
 use crate::backing::{Backing, Heap};
 use crate::raw::{ALIGNMENT, Settings, Store};
 
@@ -38,6 +40,9 @@ impl PoolBuilder {
                 idle_limit: 256 << 20,
                 decay: 10_000,
                 zero_on_return: false,
+                poison: false,
+                quarantine: 0,
+                exact: false,
             },
         }
     }
@@ -84,6 +89,46 @@ impl PoolBuilder {
     /// gets them. Costs the time to do so; buffers then come and go through a lock.
     pub fn zero_on_return(mut self, zero: bool) -> PoolBuilder {
         self.settings.zero_on_return = zero;
+        self
+    }
+
+    /// Looks for writes where no tenant is, as pointers make that outlived their buffer: through FFI, a device, or `unsafe`
+    /// code.
+    ///
+    /// Whatever a rent did not ask for, up to the end of its buffer, is filled with a pattern and looked at when it comes
+    /// back; and what has come back is filled, and looked at when it is next rented or let go. Costs two passes over the
+    /// memory of each rent.
+    ///
+    /// # Panics
+    /// Not here, but where a violation is found: in the drop of an owner, or in a rent. The message names the line that
+    /// rented the buffer last. While the thread panics already it is printed instead.
+    pub fn poison(mut self, poison: bool) -> PoolBuilder {
+        self.settings.poison = poison;
+        self
+    }
+
+    /// As [`poison`](Self::poison), and keeps the last `bytes` that came back out of circulation, so that a late write hits
+    /// them and not the next tenant.
+    pub fn quarantine(mut self, bytes: usize) -> PoolBuilder {
+        self.settings.quarantine = bytes;
+        self
+    }
+
+    /// Gives each rent pages of its own with an inaccessible one before and after, so that the process dies at the very
+    /// access that runs past the end, by more than the buffer's alignment leaves over; what is returned becomes
+    /// inaccessible for as long as less than `quarantine` bytes follow it. Every rent and return is a system call or
+    /// several.
+    ///
+    /// # Examples
+    /// ```
+    /// let pool = leasehold::MemoryPool::builder().guard_pages(1 << 20).build();
+    /// let owner = pool.rent::<u8>(100);
+    /// assert_eq!(owner.capacity(), 128);
+    /// ```
+    #[cfg(unix)]
+    pub fn guard_pages(mut self, quarantine: usize) -> PoolBuilder {
+        self.settings.backing = Arc::new(GuardPages::new().quarantine(quarantine));
+        self.settings.exact = true;
         self
     }
 

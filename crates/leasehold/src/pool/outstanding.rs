@@ -61,27 +61,26 @@ impl fmt::Display for OutstandingRent {
 #[must_use = "it looks when it is dropped"]
 pub struct LeakGuard {
     store: Arc<Store>,
-    /// What was rented when the guard was made.
-    before: Vec<usize>,
+    /// When the guard was made, in milliseconds.
+    since: u64,
 }
 
 impl LeakGuard {
     pub(super) fn new(store: &Arc<Store>) -> LeakGuard {
-        let before = store.outstanding().iter().map(|rent| rent.block).collect();
-        LeakGuard { store: Arc::clone(store), before }
+        LeakGuard { store: Arc::clone(store), since: store.draw_line() }
     }
 
-    /// What is rented now and was not when the guard was made.
+    /// What was rented since the guard was made, and is still.
     pub fn leaks(&self) -> Vec<OutstandingRent> {
         let mut rents = self.store.outstanding();
-        rents.retain(|rent| !self.before.contains(&rent.block));
+        rents.retain(|rent| rent.since >= self.since);
         rents.into_iter().map(OutstandingRent::from).collect()
     }
 }
 
 impl fmt::Debug for LeakGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeakGuard").field("before", &self.before.len()).finish_non_exhaustive()
+        f.debug_struct("LeakGuard").field("leaks", &self.leaks().len()).finish_non_exhaustive()
     }
 }
 

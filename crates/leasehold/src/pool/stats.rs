@@ -77,6 +77,34 @@ impl PoolStats {
     }
 }
 
+#[cfg(feature = "metrics")]
+impl PoolStats {
+    /// Hands the figures to the recorder of the [`metrics`] crate, labelled with the name of the pool: the gauges
+    /// `leasehold_pool_{rented,idle,peak,budget}_bytes` and `leasehold_pool_waiting`, and the counters
+    /// `leasehold_pool_{rents,misses,waited}_total` and `leasehold_heavy_barriers_total`. Call it as often as the figures are
+    /// collected.
+    ///
+    /// # Examples
+    /// ```
+    /// leasehold::MemoryPool::shared().stats().record("shared");
+    /// ```
+    pub fn record(&self, pool: &str) {
+        let gauge = |name, value: usize| metrics::gauge!(name, "pool" => pool.to_owned()).set(value as f64);
+        gauge("leasehold_pool_rented_bytes", self.rented_bytes);
+        gauge("leasehold_pool_idle_bytes", self.idle_bytes);
+        gauge("leasehold_pool_peak_bytes", self.peak_bytes);
+        gauge("leasehold_pool_waiting", self.waiting);
+        if let Some(budget) = self.budget {
+            gauge("leasehold_pool_budget_bytes", budget);
+        }
+        let counter = |name, value| metrics::counter!(name, "pool" => pool.to_owned()).absolute(value);
+        counter("leasehold_pool_rents_total", self.rents());
+        counter("leasehold_pool_misses_total", self.misses());
+        counter("leasehold_pool_waited_total", self.waited);
+        metrics::counter!("leasehold_heavy_barriers_total").absolute(self.heavy_barriers);
+    }
+}
+
 impl From<ClassCount> for ClassStats {
     fn from(count: ClassCount) -> ClassStats {
         let ClassCount { bytes, rented, idle, rents, misses, foreign } = count;

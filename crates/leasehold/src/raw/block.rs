@@ -59,7 +59,7 @@ pub(super) const HOOKED: u64 = 1 << 63;
 pub(super) const AWAITED: u64 = 1 << 63;
 
 /// How many leases a block remembers the call sites of, the one to come included.
-const HISTORY: usize = if cfg!(leasehold_loom) { 2 } else { 4 };
+const HISTORY: usize = if cfg!(leasehold_loom) { 1 } else { 4 };
 
 // SAFETY: the atomics and the mutex are shared freely; `source` is written only by whoever holds the block
 // exclusively (R2) and read under an exclusive hold or a reservation (R3), ordered by `word`; `next` belongs to
@@ -220,10 +220,14 @@ impl Block {
         if now.generation() < word.generation() + HISTORY as u64 { sites } else { Sites::default() }
     }
 
+    /// How many leases began since the lease `word`, and where the latest did, if it goes on.
     pub(super) fn successors(&self, word: Word) -> (u64, Option<Site>) {
-        let now = Word::from_bits(self.word.load(Ordering::Relaxed));
-        let latest = if now.is(State::Exclusive) { now.before() } else { now };
-        (latest.generation().saturating_sub(word.generation()), self.sites(latest).leased)
+        // Acquire: pairs with the Release in `publish`: we see where that lease began.
+        let now = Word::from_bits(self.word.load(Ordering::Acquire));
+        let over = now.is(State::Exclusive);
+        let latest = if over { now.before() } else { now };
+        let since = latest.generation().saturating_sub(word.generation());
+        (since, if over { None } else { self.sites(latest).leased })
     }
 
     /// Leaves `waker` to be woken when the lease ends. The caller looks at the block again afterwards.
@@ -248,7 +252,7 @@ impl Block {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(leasehold_loom)))]
     pub(crate) fn wear_out(&self) {
         self.word.store(Word::at(Word::LAST, State::Exclusive).bits(), Ordering::Relaxed);
     }

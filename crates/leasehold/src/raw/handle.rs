@@ -184,13 +184,8 @@ impl<H: Hold> Lease<H> {
 impl<H: Hold> Drop for Lease<H> {
     #[inline]
     fn drop(&mut self) {
-        if lease::all_returned(self.block) {
-            lease::end_returned(self.block, self.word);
-            // SAFETY: no handle is left, so the hold is ours to restore and to drop.
-            drop(unsafe { H::restore(self.window, self.block) });
-        } else {
-            lease::abandon(self.block, self.word);
-        }
+        // By value, so that who drops a lease need not have it in memory.
+        lease::give_up(self.block, self.word);
     }
 }
 
@@ -456,34 +451,10 @@ struct Pin {
 impl Pin {
     #[inline]
     fn new(block: &'static Block, word: Word) -> Result<Pin, Refused> {
-        let hooked = reserve::pin(block, word)?;
-        let pin = Pin { block, word };
-        if hooked {
-            pin.announce();
+        if reserve::pin(block, word)? {
+            announce(block, word);
         }
-        Ok(pin)
-    }
-
-    #[cold]
-    fn announce(&self) {
-        // SAFETY: we hold a reservation of the present lease.
-        let source = unsafe { self.block.source() };
-        if let Some(hooks) = source.kind.pin_hooks {
-            // SAFETY: as above; a hook that panics drops `self`, whose end tells the manager nothing it did not hear.
-            unsafe { (hooks.pinned)(source) };
-        }
-    }
-
-    #[cold]
-    fn retract(&self) {
-        // Also when a hook panics.
-        let _unpin = Unpin { block: self.block, word: self.word };
-        // SAFETY: we hold a reservation of the lease until `_unpin` is dropped.
-        let source = unsafe { self.block.source() };
-        if let Some(hooks) = source.kind.pin_hooks {
-            // SAFETY: follows the call in `announce`.
-            unsafe { (hooks.unpinned)(source) };
-        }
+        Ok(Pin { block, word })
     }
 }
 
@@ -491,10 +462,50 @@ impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
         if self.block.is_hooked() {
-            self.retract();
+            retract(self.block, self.word);
         } else {
             reserve::unpin(self.block, self.word);
         }
+    }
+}
+
+/// Tells the source of a pin. By value, as everything that is rare, so that a pin need not be in memory.
+#[cold]
+#[inline(never)]
+fn announce(block: &'static Block, word: Word) {
+    let undo = Announced { block, word };
+    // SAFETY: we hold a reservation of the present lease.
+    let source = unsafe { block.source() };
+    if let Some(hooks) = source.kind.pin_hooks {
+        // SAFETY: as above.
+        unsafe { (hooks.pinned)(source) };
+    }
+    forget(undo);
+}
+
+/// A pin whose hook has not returned. When it panics, the source has counted the pin and is told of its end.
+struct Announced {
+    block: &'static Block,
+    word: Word,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        retract(self.block, self.word);
+    }
+}
+
+/// Tells the source of the end of a pin, and ends it.
+#[cold]
+#[inline(never)]
+fn retract(block: &'static Block, word: Word) {
+    // Also when a hook panics.
+    let _unpin = Unpin { block, word };
+    // SAFETY: we hold a reservation of the lease until `_unpin` is dropped.
+    let source = unsafe { block.source() };
+    if let Some(hooks) = source.kind.pin_hooks {
+        // SAFETY: follows the call in `announce`.
+        unsafe { (hooks.unpinned)(source) };
     }
 }
 

@@ -188,13 +188,25 @@ pub(super) fn end_all(leases: impl Iterator<Item = (&'static Block, Word)> + Clo
 }
 
 /// Gives up the lessor of a running lease: nobody waits, the last one out releases the block.
-#[inline]
-pub(super) fn abandon(block: &'static Block, word: Word) {
-    if revoke(block, word) {
+#[inline(never)]
+pub(super) fn give_up(block: &'static Block, word: Word) {
+    let drained = if all_returned(block) {
+        end_returned(block, word);
+        true
+    } else {
+        revoke(block, word)
+    };
+    if drained {
         // SAFETY: nobody is inside and the lessor is gone: the caller was the only holder (R2).
         unsafe { release(block) };
-        return;
+    } else {
+        abandon(block, word);
     }
+}
+
+/// For a block in the state `Revoked` that somebody may still be in.
+#[cold]
+fn abandon(block: &'static Block, word: Word) {
     // SAFETY: the block is in the state `Revoked`, which only the lessor, our caller, can end (R2).
     let patient = unsafe { block.source() }.kind.patient;
     if patient {

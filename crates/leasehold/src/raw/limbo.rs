@@ -1,17 +1,17 @@
 //! Revoked blocks of which it is not known whether somebody still looks at them.
 //!
-//! Each thread keeps its own, so that one heavy barrier serves many blocks, and often none is needed: a block that
+//! Each thread has its own, so that one heavy barrier serves many blocks, and often none is needed: a block that
 //! only one thread has touched is free as soon as that thread is seen to have fenced since, which it does
 //! whenever it touches another block for the first time.
 
-use std::cell::Cell;
+use std::sync::Arc;
 
 use super::block::Block;
 use super::fence;
 use super::record::{self, Record};
 use super::reserve::{counted, finish_abandoned, try_finish};
 use super::word::{State, Word};
-use crate::sync::{Ordering, thread_local};
+use crate::sync::{Mutex, Ordering, lock, thread_local, try_lock};
 
 /// Blocks that wait before a barrier is spent on them.
 const CAPACITY: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
@@ -33,29 +33,49 @@ struct Limbo {
     seen: Vec<*const Block>,
 }
 
-impl Limbo {
-    fn new() -> Box<Limbo> {
-        Box::new(Limbo { entries: Vec::with_capacity(CAPACITY), bytes: 0, seen: Vec::with_capacity(256) })
-    }
-}
+// SAFETY: the pointers in `seen` are compared only, and blocks and records are shared freely.
+unsafe impl Send for Limbo {}
 
-/// When the thread ends.
-impl Drop for Limbo {
-    fn drop(&mut self) {
-        if !self.entries.is_empty() {
-            release_by_barrier(self);
-        }
+/// A limbo belongs to one thread, but a pool that is out of memory looks into all of them.
+type Shared = Arc<Mutex<Limbo>>;
+
+impl Limbo {
+    fn new() -> Limbo {
+        Limbo { entries: Vec::with_capacity(CAPACITY), bytes: 0, seen: Vec::with_capacity(256) }
     }
 }
 
 #[cfg(not(leasehold_loom))]
-thread_local! {
-    static LIMBO: Cell<Option<Box<Limbo>>> = const { Cell::new(None) };
-}
+static ALL: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
 
 #[cfg(leasehold_loom)]
+loom::lazy_static! {
+    static ref ALL: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
+}
+
 thread_local! {
-    static LIMBO: Cell<Option<Box<Limbo>>> = Cell::new(None);
+    static OWN: Own = Own::new();
+}
+
+/// A thread's hold of its limbo.
+struct Own(Shared);
+
+impl Own {
+    fn new() -> Own {
+        let limbo = Arc::new(Mutex::new(Limbo::new()));
+        lock(&ALL).push(Arc::clone(&limbo));
+        Own(limbo)
+    }
+}
+
+/// When the thread ends.
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Loom's statics are gone by the time the main thread ends.
+        #[cfg(not(leasehold_loom))]
+        lock(&ALL).retain(|limbo| !Arc::ptr_eq(limbo, &self.0));
+        drain(&mut lock(&self.0), 0, 0);
+    }
 }
 
 /// Takes over a block in the state `Revoked` whose lessor is gone.
@@ -69,36 +89,50 @@ pub(super) fn push(block: &'static Block, word: Word) {
     let toucher = toucher.map(|record| (record, record.touches()));
     // Relaxed: `revoke` has fenced. From here on a departing toucher may release it.
     block.word.store(abandoned.bits(), Ordering::Relaxed);
-    let Ok(limbo) = LIMBO.try_with(Cell::take) else {
-        // The thread is ending and has no limbo any more.
+    let entry = Entry { block, word: abandoned, toucher, bytes };
+    let kept = OWN.try_with(|Own(limbo)| keep(limbo, entry));
+    if !matches!(kept, Ok(true)) {
         fence::heavy();
         settle(block, abandoned);
-        return;
-    };
-    let mut limbo = limbo.unwrap_or_else(Limbo::new);
-    limbo.entries.push(Entry { block, word: abandoned, toucher, bytes });
-    limbo.bytes += bytes;
+    }
+}
+
+/// False when somebody looks into the limbo at the moment, which may be this very thread, or when the thread is ending
+/// and has none any more.
+fn keep(limbo: &Mutex<Limbo>, entry: Entry) -> bool {
+    let Some(mut limbo) = try_lock(limbo) else { return false };
+    limbo.bytes += entry.bytes;
+    limbo.entries.push(entry);
     if limbo.entries.len() == CAPACITY || limbo.bytes >= CAPACITY_BYTES {
         drain(&mut limbo, CAPACITY / 2, CAPACITY_BYTES / 2);
     }
-    LIMBO.with(|local| local.set(Some(limbo)));
+    true
 }
 
 /// Spends a barrier on what waits in this thread's limbo, if anything does.
 pub(crate) fn flush() {
-    if let Ok(Some(mut limbo)) = LIMBO.try_with(Cell::take) {
+    let _ = OWN.try_with(|Own(limbo)| flush_one(limbo));
+}
+
+/// As [`flush`], for every thread's.
+pub(crate) fn flush_all() {
+    let all = lock(&ALL).clone();
+    for limbo in all {
+        flush_one(&limbo);
+    }
+}
+
+fn flush_one(limbo: &Mutex<Limbo>) {
+    // When somebody else is at it, that one is about to release what there is, or this is a call from within.
+    if let Some(mut limbo) = try_lock(limbo) {
         drain(&mut limbo, 0, 0);
-        let _ = LIMBO.try_with(|local| local.set(Some(limbo)));
     }
 }
 
 /// Releases what can be released without a barrier, for models of just that.
 #[cfg(leasehold_loom)]
 pub(super) fn release_by_piggyback() {
-    if let Some(mut limbo) = LIMBO.with(Cell::take) {
-        drain(&mut limbo, CAPACITY, CAPACITY_BYTES);
-        LIMBO.with(|local| local.set(Some(limbo)));
-    }
+    OWN.with(|Own(limbo)| drain(&mut lock(limbo), CAPACITY, CAPACITY_BYTES));
 }
 
 /// Releases what can be released without a barrier, and the rest with one if more than is tolerated remains.

@@ -157,18 +157,24 @@ fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
     Some(record::counted_slot())
 }
 
-/// Whether the lease `word` goes on. A reader that meets a `try_end` under way calls it off: the reader
-/// proceeds, and the lessor learns that the block is in use.
+/// Whether the lease `word` goes on.
+#[inline]
 fn is_live(block: &Block, word: Word) -> bool {
+    // Acquire: as in `enter_slot`.
+    let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
+    now == word || cfg!(leasehold_bug = "generation") || call_off(block, word)
+}
+
+/// A reader that meets a `try_end` under way calls it off: the reader proceeds, and the lessor learns that the block is in
+/// use. False when the lease is over.
+#[cold]
+fn call_off(block: &Block, word: Word) -> bool {
+    let closing = word.in_state(State::Closing);
     loop {
         // Acquire: as in `enter_slot`.
         let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
-        if now == word || cfg!(leasehold_bug = "generation") {
-            return true;
-        }
-        let closing = word.in_state(State::Closing);
         if now != closing {
-            return false;
+            return now == word;
         }
         // Relaxed: the lessor learns nothing but that somebody came; a read-modify-write keeps the release
         // sequence of `publish` going.

@@ -44,7 +44,7 @@ impl Word {
         self.0
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(leasehold_loom)))]
     pub(super) const fn at(generation: u64, state: State) -> Word {
         Word(generation << STATE_BITS | state as u64)
     }

@@ -10,6 +10,11 @@ mod guard_pages;
 mod memory;
 mod pitfalls;
 mod pool;
+mod pool_figures;
+mod pool_memory;
+mod pool_threads;
+#[cfg(not(miri))]
+mod pool_watch;
 mod ragged;
 mod ranges;
 mod rules;
@@ -19,3 +24,4 @@ mod sealed;
 mod shared;
 mod sources;
 mod support;
+mod watched;

@@ -13,12 +13,12 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Store;
 use super::class::{bytes_of, class_of};
 use crate::raw::block::Block;
-use crate::raw::fence;
+use crate::raw::{clock, fence};
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
 
 /// The largest class a thread keeps to itself; larger blocks go straight to the depot.
@@ -27,7 +27,7 @@ pub(super) const CACHED_CLASSES: usize = class_of(CACHED_MAX) + 1;
 /// Blocks on a full shelf.
 const SHELF: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
 /// Bytes on a full shelf, for classes where that is fewer blocks.
-const SHELF_BYTES: usize = 4 << 20;
+const SHELF_BYTES: usize = 16 << 20;
 
 /// The most blocks of a class that a thread keeps.
 const fn capacity_of(class: usize) -> usize {
@@ -59,7 +59,8 @@ pub(super) struct Cache {
     shelves: [Shelf; CACHED_CLASSES],
     /// Held by whoever works on the shelves outside of the fast paths.
     books: Mutex<Books>,
-    store: Arc<Store>,
+    /// Whose cache it is. Not counted: blocks keep their store, and a cache without blocks has no need of it.
+    store: Weak<Store>,
 }
 
 const NO_CLASS: usize = usize::MAX;
@@ -90,6 +91,7 @@ struct Page {
 
 /// Rents between two looks at the clock, at the most. A thread that rents rarely looks each time.
 const LONGEST_PERIOD: usize = 1024;
+const SHORTEST_PERIOD: usize = if cfg!(leasehold_loom) { 16 } else { 1 };
 /// Milliseconds between two looks at the clock, roughly.
 const TICK: std::ops::RangeInclusive<u64> = 1..=8;
 
@@ -97,7 +99,7 @@ impl Shelf {
     fn new(class: usize) -> Shelf {
         Shelf {
             top: AtomicUsize::new(SHELF - capacity_of(class)),
-            slots: [const { AtomicPtr::new(ptr::null_mut()) }; SHELF],
+            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
     }
 
@@ -163,10 +165,10 @@ impl Cache {
             last: AtomicPtr::new(ptr::null_mut()),
             last_class: AtomicUsize::new(NO_CLASS),
             now: AtomicU64::new(0),
-            until_tick: [const { AtomicUsize::new(0) }; CACHED_CLASSES],
+            until_tick: std::array::from_fn(|_| AtomicUsize::new(0)),
             shelves: std::array::from_fn(Shelf::new),
             books: Mutex::new(Books([page; CACHED_CLASSES])),
-            store: Arc::clone(store),
+            store: Arc::downgrade(store),
         }
     }
 }
@@ -257,41 +259,38 @@ impl Cache {
 
     /// Lets the fast paths in. For whoever has the books.
     fn open(&self) {
-        if fence::is_asymmetric() && self.store.lets_threads_keep() {
+        if fence::is_asymmetric() {
             // Release: pairs with the Acquire in `enter`.
-            self.open_for.store(Arc::as_ptr(&self.store).cast_mut(), Ordering::Release);
+            self.open_for.store(self.store.as_ptr().cast_mut(), Ordering::Release);
         }
     }
 
     /// A block for a rent, from the shelf or from the depot behind it. For the owning thread.
-    pub(super) fn take_slow(&self, class: usize, now: u64) -> Option<&'static Block> {
+    pub(super) fn take_slow(&self, store: &Store, class: usize) -> Option<&'static Block> {
         let mut books = lock(&self.books);
-        if !self.store.lets_threads_keep() {
+        if !store.lets_threads_keep() {
             return None;
         }
         self.open();
-        self.now.store(now, Ordering::Relaxed);
-        let page = &mut books.0[class];
-        page.count_rent(&self.until_tick[class], now);
-        if self.last_class.load(Ordering::Relaxed) == class {
-            return self.take_last();
+        if self.until_tick[class].load(Ordering::Relaxed) == 0 {
+            let now = clock::now();
+            // Never back: see `Store::draw_line`.
+            self.now.store(now.max(self.now.load(Ordering::Relaxed)), Ordering::Relaxed);
+            books.0[class].wind_up(&self.until_tick[class], now);
         }
-        let shelf = &self.shelves[class];
-        if let Some(block) = shelf.pop() {
+        if let Some(block) = self.take(class) {
             return Some(block);
         }
-        let half = exchanged(class);
-        let taken = self.store.take_idle(class, half, |blocks| shelf.fill(blocks));
-        // When there is none the caller rents a fresh one in its place.
-        page.imported += taken.max(1) as i64;
-        shelf.pop()
+        let taken = store.take_idle(class, exchanged(class), |blocks| self.shelves[class].fill(blocks));
+        books.0[class].imported += taken as i64;
+        self.take(class)
     }
 
     /// Keeps a block that comes back, and sends the lower half of a full shelf to the depot. False when nothing is to be
     /// kept. For the owning thread.
-    pub(super) fn keep_slow(&self, block: &'static Block, class: usize) -> bool {
+    pub(super) fn keep_slow(&self, store: &Store, block: &'static Block, class: usize) -> bool {
         let mut books = lock(&self.books);
-        if !self.store.lets_threads_keep() {
+        if !store.lets_threads_keep() {
             return false;
         }
         self.open();
@@ -299,47 +298,46 @@ impl Cache {
             return true;
         }
         let full = self.last_class.load(Ordering::Relaxed);
-        self.send_lowest(full, exchanged(full), &mut books);
+        self.send_lowest(store, full, exchanged(full), &mut books);
         self.keep(block, class)
     }
 
-    fn send_lowest(&self, class: usize, count: usize, books: &mut Books) {
+    /// Notes that this thread has rented a block that did not come from here, so that its return is no surprise.
+    pub(super) fn note_import(&self, class: usize) {
+        lock(&self.books).0[class].imported += 1;
+    }
+
+    fn send_lowest(&self, store: &Store, class: usize, count: usize, books: &mut Books) {
         books.0[class].imported -= count as i64;
         let shelf = &self.shelves[class];
-        self.store.put_idle(class, count, shelf.lowest(class, count));
+        store.put_idle(class, count, shelf.lowest(class, count));
         shelf.drop_lowest(class, count);
     }
 
     /// Puts the last block where the others are.
-    fn clear_last(&self, books: &mut Books) {
+    fn clear_last(&self, store: &Store, books: &mut Books) {
         if !self.shelve_last() {
-            let full = self.last_class.load(Ordering::Relaxed);
-            self.send_lowest(full, 1, books);
+            self.send_lowest(store, self.last_class.load(Ordering::Relaxed), 1, books);
             let shelved = self.shelve_last();
             debug_assert!(shelved, "there is room now");
         }
     }
 
     /// Moves everything to the depots.
-    fn empty(&self, books: &mut Books) {
-        self.clear_last(books);
+    fn empty(&self, store: &Store, books: &mut Books) {
+        self.clear_last(store, books);
         for class in 0..CACHED_CLASSES {
             let len = self.shelves[class].len(class);
             if len > 0 {
-                self.send_lowest(class, len, books);
+                self.send_lowest(store, class, len, books);
             }
         }
     }
 }
 
 impl Page {
-    /// Counts a rent, and says how many follow until the clock is looked at again.
-    fn count_rent(&mut self, until_tick: &AtomicUsize, now: u64) {
-        let until = until_tick.load(Ordering::Relaxed);
-        if until != 0 {
-            until_tick.store(until - 1, Ordering::Relaxed);
-            return;
-        }
+    /// Says how many rents follow until it is time to look at the clock again.
+    fn wind_up(&mut self, until_tick: &AtomicUsize, now: u64) {
         self.rents += self.period as u64;
         let passed = now.saturating_sub(self.ticked);
         self.period = match passed {
@@ -347,9 +345,9 @@ impl Page {
             _ if passed > *TICK.end() => self.period / 4,
             _ => self.period,
         }
-        .max(1);
+        .max(SHORTEST_PERIOD);
         self.ticked = now;
-        until_tick.store(self.period - 1, Ordering::Relaxed);
+        until_tick.store(self.period, Ordering::Relaxed);
     }
 }
 
@@ -382,19 +380,19 @@ fn claim_all(store: &Store, mut work: impl FnMut(&Cache, &mut Books)) {
 
 /// Moves what all threads keep to themselves to the depots.
 pub(super) fn empty_all(store: &Store) {
-    claim_all(store, |cache, books| cache.empty(books));
+    claim_all(store, |cache, books| cache.empty(store, books));
 }
 
 /// Moves what has not been used since the last call to the depots.
 pub(super) fn sweep_all(store: &Store) {
     claim_all(store, |cache, books| {
-        cache.clear_last(books);
+        cache.clear_last(store, books);
         for class in 0..CACHED_CLASSES {
             let shelf = &cache.shelves[class];
             let len = shelf.len(class);
             let seen = (cache.until_tick[class].load(Ordering::Relaxed), shelf.top.load(Ordering::Relaxed));
             if len > 0 && books.0[class].swept == seen {
-                cache.send_lowest(class, len, books);
+                cache.send_lowest(store, class, len, books);
             }
             let top = shelf.top.load(Ordering::Relaxed);
             books.0[class].swept = (seen.0, top);
@@ -446,10 +444,13 @@ impl Cache {
     }
 }
 
-/// What all threads keep to themselves.
-pub(super) fn blocks(store: &Store) -> HashSet<*const Block> {
+/// What all threads keep to themselves. Rents from here on are stamped with `now` or later.
+pub(super) fn blocks(store: &Store, now: u64) -> HashSet<*const Block> {
     let mut found = HashSet::new();
-    claim_all(store, |cache, _| found.extend(cache.blocks()));
+    claim_all(store, |cache, _| {
+        cache.now.store(now, Ordering::Relaxed);
+        found.extend(cache.blocks());
+    });
     found
 }
 
@@ -467,7 +468,7 @@ thread_local! {
     static CACHES: Caches = Caches(Cell::new(Vec::new()));
 }
 
-/// The caches of a thread. Only here are caches let go: when their pool is closed, and when the thread ends.
+/// The caches of a thread. Only here are caches let go: when their store is gone, and when the thread ends.
 struct Caches(Cell<Vec<Arc<Cache>>>);
 
 /// The cache this thread used last.
@@ -479,42 +480,70 @@ fn last<'a>() -> Option<&'a Cache> {
 }
 
 /// This thread's cache of `store`, which the fast paths find from here on. `None` while the thread is ending.
-pub(super) fn select(store: &Arc<Store>) -> Option<Arc<Cache>> {
-    fence::decide();
-    let selected = CACHES.try_with(|Caches(caches)| {
-        LAST.with(|last| last.set(ptr::null()));
-        let mut open = caches.take();
-        let closed: Vec<_> = open.extract_if(.., |cache| cache.store.is_closed()).collect();
-        let known = open.iter().find(|cache| Arc::ptr_eq(&cache.store, store)).cloned();
-        let cache = known.unwrap_or_else(|| {
-            let made = Arc::new(Cache::new(store));
-            open.push(Arc::clone(&made));
-            lock(&store.caches).push(Arc::clone(&made));
-            made
-        });
-        caches.set(open);
-        LAST.with(|last| last.set(Arc::as_ptr(&cache)));
-        // Stores may end here, and run a backing's code.
-        drop(closed);
-        cache
-    });
-    selected.ok()
+pub(super) fn select(store: &Arc<Store>) -> Option<&Cache> {
+    let selected = last().filter(|cache| cache.is_of(store));
+    selected.or_else(|| find(store))
 }
 
+#[cold]
+fn find(store: &Arc<Store>) -> Option<&Cache> {
+    fence::decide();
+    let found = CACHES.try_with(|Caches(caches)| {
+        LAST.with(|last| last.set(ptr::null()));
+        let mut all = caches.take();
+        // A store without an owner has no blocks, hence its cache is empty.
+        all.retain(|cache| cache.store.strong_count() > 0);
+        let known = all.iter().find(|cache| cache.is_of(store)).map(Arc::as_ptr);
+        let cache = known.unwrap_or_else(|| {
+            let made = Arc::new(Cache::new(store));
+            let cache = Arc::as_ptr(&made);
+            lock(&store.caches).push(Arc::clone(&made));
+            all.push(made);
+            cache
+        });
+        caches.set(all);
+        LAST.with(|last| last.set(cache));
+        cache
+    });
+    // SAFETY: it is in `CACHES` for as long as its store has an owner, which the caller has, and the thread goes on.
+    found.ok().map(|cache| unsafe { &*cache })
+}
+
+#[cfg(not(leasehold_loom))]
 impl Drop for Caches {
     fn drop(&mut self) {
-        #[cfg(not(leasehold_loom))]
+        self.part();
+    }
+}
+
+impl Caches {
+    /// Gives up what this thread keeps. It ends.
+    fn part(&self) {
         LAST.with(|last| last.set(ptr::null()));
         self.0.take().into_iter().for_each(|cache| cache.part());
     }
 }
 
+/// Models end their threads by hand: loom destroys thread-locals in an order of its own.
+#[cfg(leasehold_loom)]
+pub(super) fn detach() {
+    CACHES.with(Caches::part);
+}
+
 impl Cache {
+    fn is_of(&self, store: &Arc<Store>) -> bool {
+        ptr::eq(self.store.as_ptr(), Arc::as_ptr(store))
+    }
+
     /// Gives everything up. The thread ends.
     fn part(&self) {
-        lock(&self.store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
-        let mut books = lock(&self.books);
-        self.empty(&mut books);
-        self.add_to(&mut lock(&self.store.departed), &books);
+        let Some(store) = self.store.upgrade() else { return };
+        {
+            let mut books = lock(&self.books);
+            self.empty(&store, &mut books);
+            self.add_to(&mut lock(&store.departed), &books);
+        }
+        lock(&store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
+        store.settle_returns();
     }
 }

@@ -5,9 +5,9 @@ use std::ptr;
 
 use super::cache::{self, CACHED_CLASSES};
 use super::class::{CLASSES, bytes_of};
-use super::{Store, clock, limbo};
+use super::{Store, clock};
 use crate::raw::block::{Block, Site};
-use crate::raw::lease;
+use crate::raw::{lease, limbo};
 use crate::sync::{Ordering, lock};
 
 /// The figures of one size class.
@@ -24,8 +24,8 @@ pub(crate) struct ClassCount {
 /// A block that somebody has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outstanding {
-    /// The address of its control block.
-    pub(crate) block: usize,
+    /// When it was rented, in milliseconds.
+    pub(crate) since: u64,
     pub(crate) site: Option<Site>,
     pub(crate) bytes: usize,
     /// Milliseconds since it was rented.
@@ -39,6 +39,7 @@ impl Store {
     /// The classes of which there ever was a block. Exact when nobody rents meanwhile.
     pub(crate) fn counts(&self) -> Vec<ClassCount> {
         let kept = cache::survey(self);
+        let quarantined = self.watch.quarantined();
         let ledger = lock(&self.ledger);
         let count = |class: usize| {
             let (blocks, misses) = ledger.count[class];
@@ -46,10 +47,12 @@ impl Store {
                 return None;
             }
             let seen = kept.get(class).copied().unwrap_or_default();
-            let idle = seen.idle + self.depot(class).len();
+            let quarantined = quarantined.iter().filter(|(_, other)| *other == class).count();
+            let idle = seen.idle + self.depot(class).len() + quarantined;
+            let promised = ledger.promised().filter(|&block| class_of_block(block) == class).count();
             Some(ClassCount {
                 bytes: bytes_of(class),
-                rented: blocks.saturating_sub(idle),
+                rented: blocks.saturating_sub(idle + promised),
                 idle,
                 rents: seen.rents + self.depot(class).rents(),
                 misses,
@@ -63,23 +66,39 @@ impl Store {
     pub(crate) fn idle_bytes(&self) -> usize {
         let kept = cache::survey(self);
         let kept: usize = (0..CACHED_CLASSES).map(|class| kept[class].idle * bytes_of(class)).sum();
-        kept + self.idle_bytes.load(Ordering::Relaxed)
+        let quarantined: usize = self.watch.quarantined().iter().map(|&(_, class)| bytes_of(class)).sum();
+        kept + quarantined + self.idle_bytes.load(Ordering::Relaxed)
     }
 
-    /// The blocks that are rented, the longest first. What this thread has revoked is let go before.
+    /// The blocks that are rented, the longest first. What was revoked and is free is let go before.
     pub(crate) fn outstanding(&self) -> Vec<Outstanding> {
         let now = clock::now();
-        limbo::flush();
-        let idle = self.idle_blocks();
+        limbo::flush_all();
+        let idle = self.idle_blocks(now);
         let ledger = lock(&self.ledger);
-        let rented = ledger.blocks.values().filter(|block| !idle.contains(&ptr::from_ref(**block)));
+        let is_rented =
+            |block: &&&'static Block| !idle.contains(&ptr::from_ref(**block)) && !ledger.is_promised(block);
+        let rented = ledger.blocks.values().filter(is_rented);
         let mut found: Vec<_> = rented.map(|block| describe(block, now)).collect();
         found.sort_by_key(|rent| std::cmp::Reverse(rent.age));
         found
     }
 
-    fn idle_blocks(&self) -> HashSet<*const Block> {
-        let mut idle = cache::blocks(self);
+    /// A moment in milliseconds that every rent until now came before, and every later one does not.
+    pub(crate) fn draw_line(&self) -> u64 {
+        let before = clock::now();
+        let mut line = before;
+        while line == before {
+            std::thread::yield_now();
+            line = clock::now();
+        }
+        cache::blocks(self, line);
+        line
+    }
+
+    fn idle_blocks(&self, now: u64) -> HashSet<*const Block> {
+        let mut idle = cache::blocks(self, now);
+        idle.extend(self.watch.quarantined().into_iter().map(|(block, _)| ptr::from_ref(block)));
         for class in 0..CLASSES {
             idle.extend(self.depot(class).blocks().into_iter().map(ptr::from_ref));
         }
@@ -90,13 +109,18 @@ impl Store {
 fn describe(block: &'static Block, now: u64) -> Outstanding {
     let (leased, pins, spans) = lease::users(block);
     Outstanding {
-        block: ptr::from_ref(block).addr(),
+        since: block.rented_at(),
         site: block.created(),
-        // SAFETY: the ledger has the block, and its source stays as it is until it is taken out of there.
-        bytes: bytes_of(unsafe { block.source() }.len),
+        bytes: bytes_of(class_of_block(block)),
         age: now.saturating_sub(block.rented_at()),
         leased,
         pins,
         spans,
     }
+}
+
+/// For a block that the ledger has.
+fn class_of_block(block: &'static Block) -> usize {
+    // SAFETY: its source stays as it is until it is taken out of the ledger.
+    unsafe { block.source() }.len
 }

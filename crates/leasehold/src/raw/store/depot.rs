@@ -12,7 +12,7 @@ struct Idle {
     blocks: Vec<&'static Block>,
     /// The fewest there were since the last sweep: so many have not been needed.
     unused: usize,
-    /// Rents that were served from here directly.
+    /// Rents that no thread's cache served.
     rents: u64,
 }
 
@@ -32,18 +32,9 @@ impl Depot {
         taken
     }
 
-    /// The block that came last.
-    pub(super) fn pop(&self) -> Option<&'static Block> {
-        let mut idle = lock(&self.0);
-        let block = idle.blocks.pop();
-        idle.unused = idle.unused.min(idle.blocks.len());
-        block
-    }
-
-    /// As [`pop`](Self::pop), for a rent of a class that threads do not keep.
-    pub(super) fn rent(&self) -> Option<&'static Block> {
+    /// Counts a rent that no thread's cache served.
+    pub(super) fn count_rent(&self) {
         lock(&self.0).rents += 1;
-        self.pop()
     }
 
     pub(super) fn put(&self, blocks: impl IntoIterator<Item = &'static Block>) {

@@ -5,7 +5,7 @@
 //! memory of all threads back first, and queues up then. While there is a queue no thread keeps anything to itself, and
 //! whatever comes back goes to the head of the queue.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -13,12 +13,12 @@ use std::task::{Poll, Waker};
 use bytemuck::Pod;
 
 use super::class::{CLASSES, bytes_of};
-use super::{PRESSED, Settings, Store, cache, tenant};
+use super::{PRESSED, Settings, Store, cache, events, tenant};
 use crate::backing::BackingError;
 use crate::raw::block::{Block, Site};
 use crate::raw::owned::Owned;
 use crate::raw::{clock, limbo};
-use crate::sync::{Mutex, Ordering, lock};
+use crate::sync::{Mutex, Ordering, fence, lock};
 
 /// Why there is no block.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     queue: VecDeque<Arc<Waiter>>,
     /// Rents that had to wait, so far.
     waited: u64,
+    /// Blocks that were given to waiters who have not come for them yet, by their address.
+    promised: HashSet<usize>,
     /// Every block there is, by its address.
     pub(super) blocks: HashMap<usize, &'static Block>,
     /// Blocks there are, and were ever made, by class.
@@ -64,6 +66,14 @@ enum Grant {
     Charge,
 }
 
+/// How a look for a block ends.
+enum Look {
+    Found(Grant),
+    /// These idle blocks of another class have to be freed first.
+    Free(usize, Vec<&'static Block>),
+    Nothing,
+}
+
 /// A rent of `len` elements that waits in the queue. Giving it up passes on what it was given.
 pub(crate) struct Queued<T> {
     store: Arc<Store>,
@@ -81,6 +91,7 @@ impl Ledger {
             peak: 0,
             queue: VecDeque::new(),
             waited: 0,
+            promised: HashSet::new(),
             blocks: HashMap::new(),
             count: vec![(0, 0); CLASSES].into_boxed_slice(),
         }
@@ -99,17 +110,34 @@ impl Ledger {
         true
     }
 
+    pub(super) fn uncharge(&mut self, bytes: usize) {
+        self.held -= bytes;
+    }
+
     pub(super) fn enter(&mut self, block: &'static Block, class: usize) {
-        self.blocks.insert(std::ptr::from_ref(block).addr(), block);
+        self.blocks.insert(address(block), block);
         let (now, ever) = &mut self.count[class];
         *now += 1;
         *ever += 1;
     }
 
     pub(super) fn leave(&mut self, block: &'static Block, class: usize) {
-        self.blocks.remove(&std::ptr::from_ref(block).addr());
+        self.blocks.remove(&address(block));
         self.count[class].0 -= 1;
     }
+
+    /// Blocks that were given to waiters who have not come for them yet.
+    pub(super) fn promised(&self) -> impl Iterator<Item = &'static Block> {
+        self.promised.iter().filter_map(|address| self.blocks.get(address)).copied()
+    }
+
+    pub(super) fn is_promised(&self, block: &'static Block) -> bool {
+        self.promised.contains(&address(block))
+    }
+}
+
+fn address(block: &'static Block) -> usize {
+    std::ptr::from_ref(block).addr()
 }
 
 /// The state of a budget.
@@ -140,20 +168,6 @@ impl Store {
         (bytes > lock(&self.ledger).budget).then_some(bytes)
     }
 
-    pub(super) fn uncharge(&self, class: usize) {
-        self.uncharge_bytes(bytes_of(class));
-    }
-
-    fn uncharge_bytes(&self, bytes: usize) {
-        let mut ledger = lock(&self.ledger);
-        ledger.held -= bytes;
-        let anyone = !ledger.queue.is_empty();
-        drop(ledger);
-        if anyone {
-            self.serve();
-        }
-    }
-
     /// A rent that found the budget used up, tried again after everything idle was taken back.
     pub(crate) fn rent_by_force<T: Pod + Send>(
         self: &Arc<Self>,
@@ -162,25 +176,41 @@ impl Store {
     ) -> Result<Owned<T>, Shortage> {
         let class = self.class_for::<T>(len)?;
         self.take_everything_back();
-        let grant = {
-            let mut ledger = lock(&self.ledger);
-            if ledger.queue.is_empty() { self.grant(&mut ledger, class) } else { None }
-        };
-        self.redeem(grant.ok_or(Shortage::Exhausted)?, class, len, site)
+        let granted = self.look_until_settled(|ledger| {
+            if ledger.queue.is_empty() { self.look(ledger, class) } else { Look::Nothing }
+        });
+        self.redeem(granted.ok_or(Shortage::Exhausted)?, class, len, site)
+    }
+
+    /// Looks, and frees what has to be freed, until the look succeeds or is in vain.
+    fn look_until_settled(&self, look: impl Fn(&mut Ledger) -> Look) -> Option<Grant> {
+        loop {
+            let looked = look(&mut lock(&self.ledger));
+            match looked {
+                Look::Found(grant) => return Some(grant),
+                // With no lock held: a backing may ask its pool.
+                Look::Free(class, blocks) => self.discard_quietly(class, blocks),
+                Look::Nothing => return None,
+            }
+        }
     }
 
     /// Queues up for `len` elements.
     pub(crate) fn enqueue<T: Pod>(self: &Arc<Self>, len: usize, site: Site) -> Result<Queued<T>, Shortage> {
         let class = self.class_for::<T>(len)?;
         let waiter = Arc::new(Waiter { class, turn: Mutex::new(Turn::Waiting(None)) });
-        {
+        let waiting = {
             let mut ledger = lock(&self.ledger);
             ledger.queue.push_back(Arc::clone(&waiter));
             ledger.waited += 1;
             // Before we look for memory: who puts a block into a depot after our look sees it, and serves us.
-            // Relaxed: ordered by the locks of caches and depots.
+            // Relaxed: ordered by the fence that follows.
             self.mode.fetch_or(PRESSED, Ordering::Relaxed);
-        }
+            ledger.queue.len()
+        };
+        events::queued(class, waiting);
+        // SeqCst: pairs with the fence in `settle_returns`.
+        fence(Ordering::SeqCst);
         let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };
         self.take_everything_back();
         self.serve();
@@ -188,64 +218,66 @@ impl Store {
     }
 
     /// Brings whatever nobody uses to the depots.
-    fn take_everything_back(&self) {
-        limbo::flush();
+    pub(super) fn take_everything_back(&self) {
+        limbo::flush_all();
         cache::empty_all(self);
+        self.put_all_idle(self.watch.empty());
     }
 
     /// Gives those who wait, in the order of their arrival, what has come back.
     pub(super) fn serve(&self) {
-        let mut woken = Vec::new();
-        {
-            let mut ledger = lock(&self.ledger);
-            while let Some(waiter) = ledger.queue.front().map(Arc::clone) {
-                let Some(grant) = self.grant(&mut ledger, waiter.class) else { break };
-                ledger.queue.pop_front();
-                if let Turn::Waiting(Some(waker)) =
-                    std::mem::replace(&mut *lock(&waiter.turn), Turn::Come(grant))
-                {
-                    woken.push(waker);
-                }
-            }
-            if ledger.queue.is_empty() {
-                self.mode.fetch_and(!PRESSED, Ordering::Relaxed);
+        let mut woken = Woken(Vec::new());
+        loop {
+            let looked = self.serve_from(&mut lock(&self.ledger), &mut woken);
+            match looked {
+                Look::Free(class, blocks) => self.discard_quietly(class, blocks),
+                Look::Found(_) | Look::Nothing => break,
             }
         }
-        woken.into_iter().for_each(Waker::wake);
     }
 
-    /// What a rent of `class` needs, if it is there.
-    fn grant(&self, ledger: &mut Ledger, class: usize) -> Option<Grant> {
+    fn serve_from(&self, ledger: &mut Ledger, woken: &mut Woken) -> Look {
+        while let Some(waiter) = ledger.queue.front().map(Arc::clone) {
+            let grant = match self.look(ledger, waiter.class) {
+                Look::Found(grant) => grant,
+                look => return look,
+            };
+            if let Grant::Block(block) = grant {
+                ledger.promised.insert(address(block));
+            }
+            ledger.queue.pop_front();
+            let turn = std::mem::replace(&mut *lock(&waiter.turn), Turn::Come(grant));
+            if let Turn::Waiting(Some(waker)) = turn {
+                woken.0.push(waker);
+            }
+        }
+        self.mode.fetch_and(!PRESSED, Ordering::Relaxed);
+        Look::Nothing
+    }
+
+    /// What a rent of `class` needs, if it is there or can be made room for.
+    fn look(&self, ledger: &mut Ledger, class: usize) -> Look {
         if let Some(block) = self.pop_idle(class) {
-            return Some(Grant::Block(block));
+            return Look::Found(Grant::Block(block));
         }
         let bytes = bytes_of(class);
-        let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
-        if missing > 0 && !self.free_idle(ledger, missing) {
-            return None;
+        if ledger.charge_bytes(bytes) {
+            return Look::Found(Grant::Charge);
         }
-        ledger.charge_bytes(bytes).then_some(Grant::Charge)
+        self.look_for_room(ledger, bytes)
     }
 
-    /// Frees idle memory of any class until `missing` bytes are back. False, with nothing freed, when there is less.
-    fn free_idle(&self, ledger: &mut Ledger, mut missing: usize) -> bool {
+    /// Idle blocks to free, so that `bytes` fit into the budget. Nothing when that would not be enough.
+    fn look_for_room(&self, ledger: &Ledger, bytes: usize) -> Look {
+        let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
         if self.idle_bytes.load(Ordering::Relaxed) < missing {
-            return false;
+            return Look::Nothing;
         }
-        for class in (0..CLASSES).rev() {
-            for block in self.take_oldest(class, missing.div_ceil(bytes_of(class))) {
-                ledger.leave(block, class);
-                ledger.held -= bytes_of(class);
-                missing = missing.saturating_sub(bytes_of(class));
-                // Under the lock, so that the budget holds for the memory as well, not only for its account.
-                // SAFETY: the block is out of its depot, hence ours alone (R2).
-                unsafe { self.release_memory(block) };
-            }
-            if missing == 0 {
-                break;
-            }
-        }
-        missing == 0
+        let free = |class| {
+            let oldest = self.take_oldest(class, missing.div_ceil(bytes_of(class)));
+            (!oldest.is_empty()).then_some(Look::Free(class, oldest))
+        };
+        (0..CLASSES).rev().find_map(free).unwrap_or(Look::Nothing)
     }
 
     fn redeem<T: Pod + Send>(
@@ -256,9 +288,14 @@ impl Store {
         site: Site,
     ) -> Result<Owned<T>, Shortage> {
         let block = match grant {
-            Grant::Block(block) => block,
-            Grant::Charge => self.make_charged(class)?,
+            Grant::Block(block) => {
+                lock(&self.ledger).promised.remove(&address(block));
+                block
+            }
+            Grant::Charge => self.make_charged(class, len * size_of::<T>())?,
         };
+        self.watch.rent(block, len * size_of::<T>());
+        self.depot(class).count_rent();
         block.stamp_rented(clock::now());
         // SAFETY: the block is out of every list, hence ours alone (R2), and its class is that of `len` elements.
         Ok(unsafe { tenant(block, len, site) })
@@ -267,17 +304,33 @@ impl Store {
     /// A store with a budget of its own, which is taken out of this one's while it lives. `None` when so much is not free.
     pub(crate) fn share(self: &Arc<Self>, bytes: usize) -> Option<Arc<Store>> {
         self.take_everything_back();
-        {
-            let mut ledger = lock(&self.ledger);
-            let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
-            let granted =
-                ledger.queue.is_empty() && self.free_idle(&mut ledger, missing) && ledger.charge_bytes(bytes);
-            if !granted {
-                return None;
-            }
-        }
+        self.look_until_settled(|ledger| match ledger {
+            _ if !ledger.queue.is_empty() => Look::Nothing,
+            _ if ledger.charge_bytes(bytes) => Look::Found(Grant::Charge),
+            _ => self.look_for_room(ledger, bytes),
+        })?;
         let settings = Settings { budget: bytes, ..self.settings.clone() };
         Some(Store::with_parent(settings, Some(Parent { store: Arc::clone(self), bytes })))
+    }
+}
+
+/// Wakers, to be called with no lock held: also the others when one of them panics.
+struct Woken(Vec<Waker>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        struct Rest<'a>(&'a mut Woken);
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                while let Some(waker) = self.0.0.pop() {
+                    waker.wake();
+                }
+            }
+        }
+        let rest = Rest(self);
+        while !rest.0.0.is_empty() {
+            rest.0.0.remove(0).wake();
+        }
     }
 }
 
@@ -289,7 +342,10 @@ pub(super) struct Parent {
 
 impl Drop for Parent {
     fn drop(&mut self) {
-        self.store.uncharge_bytes(self.bytes);
+        lock(&self.store.ledger).uncharge(self.bytes);
+        if self.store.has(PRESSED) {
+            self.store.serve();
+        }
     }
 }
 
@@ -325,11 +381,15 @@ impl<T> Drop for Queued<T> {
         match turn {
             Turn::Over => return,
             Turn::Waiting(_) => ledger.queue.retain(|other| !Arc::ptr_eq(other, waiter)),
-            Turn::Come(Grant::Block(block)) => store.put_idle(waiter.class, 1, [block]),
-            Turn::Come(Grant::Charge) => ledger.held -= bytes_of(waiter.class),
+            Turn::Come(Grant::Block(block)) => {
+                ledger.promised.remove(&address(block));
+                store.put_idle(waiter.class, 1, [block]);
+            }
+            Turn::Come(Grant::Charge) => ledger.uncharge(bytes_of(waiter.class)),
         }
         drop(ledger);
         // Those behind may have waited for us only.
         store.serve();
+        store.settle_returns();
     }
 }

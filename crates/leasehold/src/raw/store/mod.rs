@@ -18,7 +18,9 @@ mod cache;
 mod census;
 mod class;
 mod depot;
+mod events;
 mod ledger;
+mod watch;
 
 use std::alloc::Layout;
 use std::ops::Deref;
@@ -29,11 +31,11 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 use super::block::{Block, Kind, Site, Source, allocate, free};
+use super::clock;
 use super::owned::Owned;
 use super::window::Window;
-use super::{clock, limbo};
 use crate::backing::Backing;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
 use cache::{CACHED_CLASSES, Cache, Seen};
 pub(crate) use census::{ClassCount, Outstanding};
 pub(crate) use class::ALIGNMENT;
@@ -41,6 +43,7 @@ use class::{CLASSES, LARGEST, bytes_of, class_of};
 use depot::Depot;
 use ledger::{Ledger, Parent};
 pub(crate) use ledger::{Queued, Shortage};
+use watch::Watch;
 
 /// What a store is made from.
 #[derive(Clone)]
@@ -55,13 +58,17 @@ pub(crate) struct Settings {
     /// Milliseconds after which idle memory goes to the backing; zero for never.
     pub(crate) decay: u64,
     pub(crate) zero_on_return: bool,
+    /// Whether writes where no tenant is are looked for.
+    pub(crate) poison: bool,
+    /// Bytes that stay out of circulation when they have come back.
+    pub(crate) quarantine: usize,
+    /// Whether every rent has memory of its own, of exactly its size.
+    pub(crate) exact: bool,
 }
 
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
 pub(crate) struct Store {
     settings: Settings,
-    /// Bytes in the smallest block: what the backing's granularity asks for, or one.
-    smallest: usize,
     /// [`OPEN`], or why threads keep nothing to themselves.
     mode: AtomicUsize,
     /// When idle memory is looked through next.
@@ -74,6 +81,7 @@ pub(crate) struct Store {
     /// What the caches of threads that have ended had counted.
     departed: Mutex<[Seen; CACHED_CLASSES]>,
     ledger: Mutex<Ledger>,
+    watch: Watch,
     /// Dropped with the store, hence after its last block.
     _parent: Option<Parent>,
 }
@@ -103,7 +111,7 @@ const CLOSED: usize = 4;
 
 /// Blocks from this size on, on the heap, do not all begin at the same place of a page: their first lines would compete
 /// for the same few sets of the cache.
-const COLOURED: usize = 32 << 10;
+const COLOURED: usize = 128 << 10;
 const PAGE: usize = 4096;
 
 impl Store {
@@ -112,9 +120,10 @@ impl Store {
     }
 
     fn with_parent(settings: Settings, parent: Option<Parent>) -> Arc<Store> {
-        let mode = if settings.zero_on_return { ATTENTIVE } else { 0 };
+        let watch = Watch::new(&settings);
+        let mode = if watch.is_attentive() || settings.exact { ATTENTIVE } else { 0 };
         Arc::new(Store {
-            smallest: settings.backing.granularity().max(1),
+            watch,
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
             idle_bytes: Contended(AtomicUsize::new(0)),
@@ -142,7 +151,7 @@ impl Store {
         let class = len.checked_mul(size_of::<T>()).map_or(CLASSES, class_of);
         let block = match cache::take(self, class) {
             Some(block) => block,
-            None => self.rent_slow(self.class_for::<T>(len)?)?,
+            None => self.rent_slow(len.checked_mul(size_of::<T>()))?,
         };
         // SAFETY: the block is out of every list, hence ours alone (R2), and its class holds `len` elements.
         Ok(unsafe { tenant(block, len, site) })
@@ -150,37 +159,55 @@ impl Store {
 
     /// The class for `len` elements.
     fn class_for<T>(&self, len: usize) -> Result<usize, Shortage> {
-        let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= LARGEST);
-        bytes.map(|bytes| class_of(bytes.max(self.smallest))).ok_or(Shortage::TooLarge)
+        self.class_for_bytes(len.checked_mul(size_of::<T>()))
+    }
+
+    /// With a backing that gives whole pages, a class of whole pages.
+    #[cold]
+    #[inline(never)]
+    fn class_for_bytes(&self, bytes: Option<usize>) -> Result<usize, Shortage> {
+        let granularity = self.settings.backing.granularity();
+        let bytes = bytes.filter(|&bytes| bytes <= LARGEST);
+        let bytes = bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(granularity));
+        bytes.filter(|&bytes| bytes <= LARGEST).map(class_of).ok_or(Shortage::TooLarge)
     }
 
     #[cold]
     #[inline(never)]
-    fn rent_slow(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
-        // Again, since a small rent of a pool of pages, or one of nothing, comes here with another class.
+    fn rent_slow(self: &Arc<Self>, bytes: Option<usize>) -> Result<&'static Block, Shortage> {
+        let class = self.class_for_bytes(bytes)?;
+        let bytes = bytes.ok_or(Shortage::TooLarge)?;
+        // Again, since a rent from a pool of pages, or one of nothing, comes here with another class.
         if let Some(block) = cache::take(self, class) {
             return Ok(block);
         }
-        let now = clock::now();
-        self.sweep_if_due(now);
         if self.has(PRESSED) {
             // Those who wait come first.
             return Err(Shortage::Exhausted);
         }
-        let kept = (class < CACHED_CLASSES).then(|| cache::select(self)).flatten();
-        let block = match kept.and_then(|cache| cache.take_slow(class, now)).or_else(|| self.pop_idle(class))
-        {
+        let cache = if class < CACHED_CLASSES { cache::select(self) } else { None };
+        if let Some(block) = cache.and_then(|cache| cache.take_slow(self, class)) {
+            self.sweep_if_due(block.rented_at());
+            return Ok(block);
+        }
+        let now = clock::now();
+        self.sweep_if_due(now);
+        let block = match self.pop_idle(class) {
             Some(block) => block,
-            None => self.make(class)?,
+            None => self.make(class, bytes)?,
         };
+        self.watch.rent(block, bytes);
         block.stamp_rented(now);
+        self.depot(class).count_rent();
+        if let Some(cache) = cache {
+            cache.note_import(class);
+        }
         Ok(block)
     }
 
     /// Frees what is idle: in the depots and in the caches of all threads. Returns the bytes freed.
     pub(crate) fn trim(&self) -> usize {
-        limbo::flush();
-        cache::empty_all(self);
+        self.take_everything_back();
         self.discard_from_depots(Depot::empty)
     }
 
@@ -203,16 +230,19 @@ impl Store {
     /// Frees what has not been used since the last call. Returns the bytes freed.
     pub(crate) fn sweep(&self) -> usize {
         cache::sweep_all(self);
-        self.discard_from_depots(Depot::sweep)
+        let bytes = self.discard_from_depots(Depot::sweep);
+        events::swept(bytes);
+        bytes
     }
 
     /// Takes `count` fresh blocks for `len` elements from the backing, ahead of time.
     pub(crate) fn reserve<T: Pod>(self: &Arc<Self>, len: usize, count: usize) -> Result<(), Shortage> {
         let class = self.class_for::<T>(len)?;
         for _ in 0..count {
-            let block = self.make(class)?;
+            let block = self.make(class, bytes_of(class))?;
             self.put_idle(class, 1, [block]);
         }
+        self.settle_returns();
         Ok(())
     }
 
@@ -253,12 +283,9 @@ impl Store {
     }
 
     fn pop_idle(&self, class: usize) -> Option<&'static Block> {
-        let depot = self.depot(class);
-        let block = if class < CACHED_CLASSES { depot.pop() } else { depot.rent() };
-        if block.is_some() {
-            self.idle_bytes.fetch_sub(bytes_of(class), Ordering::Relaxed);
-        }
-        block
+        let mut popped = None;
+        self.take_idle(class, 1, |blocks| popped = blocks.first().copied());
+        popped
     }
 
     fn take_oldest(&self, class: usize, count: usize) -> Vec<&'static Block> {
@@ -267,16 +294,30 @@ impl Store {
         taken
     }
 
-    /// Frees what depots have beyond what they may keep, the largest blocks first: a stock that is full of large blocks
-    /// must not turn small ones away, which come and go more often and cost as much to make.
-    fn shed(&self) {
+    /// To be called when something was put into a depot: frees what is more than depots may keep, and serves who waits.
+    fn settle_returns(&self) {
+        // SeqCst: pairs with the fence in `enqueue`: we see that somebody waits, or that one sees what we put there.
+        fence(Ordering::SeqCst);
         let limit = if self.is_closed() { 0 } else { self.settings.idle_limit };
+        if self.idle_bytes.load(Ordering::Relaxed) > limit {
+            self.shed(limit);
+        }
+        if self.has(PRESSED) {
+            self.serve();
+        }
+    }
+
+    /// Frees idle blocks, the largest first, until no more than `limit` bytes are left: a stock that is full of large blocks
+    /// must not turn small ones away, which come and go more often and cost as much to make.
+    #[cold]
+    fn shed(&self, limit: usize) {
         for class in (0..CLASSES).rev() {
             let surplus = self.idle_bytes.load(Ordering::Relaxed).saturating_sub(limit);
             if surplus == 0 {
-                break;
+                return;
             }
-            self.discard_all(class, self.take_oldest(class, surplus.div_ceil(bytes_of(class))));
+            let oldest = self.take_oldest(class, surplus.div_ceil(bytes_of(class)));
+            self.discard_all(class, oldest);
         }
     }
 
@@ -290,55 +331,56 @@ impl Store {
         self.depots.iter().enumerate().map(discard).sum()
     }
 
-    /// A block of fresh, zeroed memory.
-    fn make(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
+    /// A block of fresh, zeroed memory for a tenant of `bytes`.
+    fn make(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
         if !lock(&self.ledger).charge(class) {
             return Err(Shortage::Exhausted);
         }
-        self.make_charged(class)
+        self.make_charged(class, bytes)
     }
 
-    fn make_charged(self: &Arc<Self>, class: usize) -> Result<&'static Block, Shortage> {
-        let layout = self.layout_of(class);
-        let memory = match self.settings.backing.allocate(layout) {
-            Ok(memory) => memory,
-            Err(error) => {
-                self.uncharge(class);
-                return Err(Shortage::Backing(error));
-            }
+    /// As [`make`](Self::make), when the budget is taken care of.
+    fn make_charged(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
+        let room = if self.settings.exact {
+            bytes.max(1).next_multiple_of(ALIGNMENT.max(self.settings.backing.granularity()))
+        } else {
+            bytes_of(class)
         };
-        let offset = if self.is_coloured(class) { self.next_colour() } else { 0 };
+        // Also when the backing panics.
+        let charge = Charge { store: self, class, serves: true };
+        let memory = self.settings.backing.allocate(self.layout_of(room)).map_err(Shortage::Backing)?;
+        let offset = if self.is_coloured(room) { self.next_colour() } else { 0 };
         let source = Source {
             kind: &POOLED,
             // SAFETY: the layout has a page to spare in front of a coloured block.
             base: unsafe { memory.add(offset) }.as_ptr().cast(),
             len: class,
-            room: bytes_of(class),
+            room,
             extra: Arc::into_raw(Arc::clone(self)).cast_mut().cast(),
         };
         let block = allocate();
-        // SAFETY: a fresh block is exclusively ours, and the memory stays until `discard`.
+        // SAFETY: a fresh block is exclusively ours, and the memory stays until `release_memory`.
         unsafe { block.settle(source) };
+        std::mem::forget(charge);
         lock(&self.ledger).enter(block, class);
+        events::made(class);
         Ok(block)
     }
 
-    /// What to ask of the backing for a block of `class`.
-    fn layout_of(&self, class: usize) -> Layout {
-        let Settings { alignment, ref backing, .. } = self.settings;
-        let (room, alignment) = if self.is_coloured(class) {
-            (bytes_of(class) + PAGE, PAGE)
-        } else {
-            (bytes_of(class), alignment)
-        };
-        let layout = Layout::from_size_align(room.next_multiple_of(backing.granularity()), alignment);
-        layout.expect("the largest class is a valid layout")
+    /// What to ask of the backing for a block of `room` bytes.
+    fn layout_of(&self, room: usize) -> Layout {
+        let alignment = self.settings.alignment;
+        let (size, alignment) = if self.is_coloured(room) { (room + PAGE, PAGE) } else { (room, alignment) };
+        Layout::from_size_align(size, alignment).expect("the largest class is a valid layout")
     }
 
-    fn is_coloured(&self, class: usize) -> bool {
+    fn is_coloured(&self, room: usize) -> bool {
+        // Not under a budget, which the page to spare would count against.
         self.settings.alignment == ALIGNMENT
+            && self.settings.budget == usize::MAX
             && self.settings.backing.granularity() == 1
-            && bytes_of(class) >= COLOURED
+            && room >= COLOURED
+            && !self.settings.exact
     }
 
     fn next_colour(&self) -> usize {
@@ -346,16 +388,26 @@ impl Store {
         self.colour.fetch_add(ALIGNMENT, Ordering::Relaxed) % PAGE
     }
 
-    /// Frees blocks of `class` that the caller took out of a depot. Returns the bytes freed.
+    /// Frees blocks of `class` that the caller took out of a depot, and serves who waits. Returns the bytes freed.
     fn discard_all(&self, class: usize, blocks: Vec<&'static Block>) -> usize {
         let bytes = blocks.len() * bytes_of(class);
-        for block in blocks {
-            lock(&self.ledger).leave(block, class);
-            // SAFETY: the block is out of its depot, hence ours alone (R2).
-            unsafe { self.release_memory(block) };
-            self.uncharge(class);
+        self.discard_quietly(class, blocks);
+        if bytes > 0 && self.has(PRESSED) {
+            self.serve();
         }
         bytes
+    }
+
+    /// As [`discard_all`](Self::discard_all), for who serves.
+    fn discard_quietly(&self, class: usize, blocks: Vec<&'static Block>) {
+        let mut discarding = Discarding { store: self, class, blocks };
+        while let Some(block) = discarding.blocks.pop() {
+            self.watch.discard(block);
+            lock(&self.ledger).leave(block, class);
+            let _charge = Charge { store: self, class, serves: false };
+            // SAFETY: the block is out of its depot, hence ours alone (R2).
+            unsafe { self.release_memory(block) };
+        }
     }
 
     /// Frees the memory of an idle block, then its control block.
@@ -364,18 +416,51 @@ impl Store {
     /// The caller holds the block exclusively (R2) and gives it up; it is one of this store's.
     unsafe fn release_memory(&self, block: &'static Block) {
         // SAFETY: the hold is exclusive.
-        let &Source { base, len: class, extra, .. } = unsafe { block.source() };
-        let offset = if self.is_coloured(class) { base.addr() % PAGE } else { 0 };
+        let &Source { base, room, extra, .. } = unsafe { block.source() };
+        let offset = if self.is_coloured(room) { base.addr() % PAGE } else { 0 };
         // SAFETY: `make_charged` added the offset, to memory that begins at a page.
         let memory = unsafe { base.cast::<u8>().sub(offset) };
         // SAFETY: it came from a `NonNull`.
         let memory = unsafe { NonNull::new_unchecked(memory) };
         // SAFETY: allocated there with this layout; nobody else holds the block.
-        unsafe { self.settings.backing.release(memory, self.layout_of(class)) };
+        unsafe { self.settings.backing.release(memory, self.layout_of(room)) };
         // SAFETY: the hold is exclusive and ends here.
         unsafe { free(block) };
         // SAFETY: `make_charged` put the count there. It is not the last: the caller's reference has one of its own.
         drop(unsafe { Arc::from_raw(extra.cast::<Store>()) });
+    }
+}
+
+/// Bytes of the budget that are given back when it is dropped.
+struct Charge<'a> {
+    store: &'a Store,
+    class: usize,
+    /// Whether who waits is served with them at once.
+    serves: bool,
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        lock(&self.store.ledger).uncharge(bytes_of(self.class));
+        if self.serves && self.store.has(PRESSED) {
+            self.store.serve();
+        }
+    }
+}
+
+/// Blocks on their way to the backing. When that panics, the rest stays idle.
+struct Discarding<'a> {
+    store: &'a Store,
+    class: usize,
+    blocks: Vec<&'static Block>,
+}
+
+impl Drop for Discarding<'_> {
+    fn drop(&mut self) {
+        let rest = std::mem::take(&mut self.blocks);
+        if !rest.is_empty() {
+            self.store.put_idle(self.class, rest.len(), rest);
+        }
     }
 }
 
@@ -419,30 +504,20 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     unsafe { Arc::increment_strong_count(store) };
     // SAFETY: as above; the count that is dropped is the one just added.
     let store = unsafe { Arc::from_raw(store) };
-    if store.settings.zero_on_return {
-        wipe(block);
+    if store.settings.exact {
+        store.discard_all(class, vec![block]);
+    } else if store.watch.is_attentive() {
+        store.put_all_idle(store.watch.give_back(block, class));
+    } else {
+        let kept = class < CACHED_CLASSES
+            && store.lets_threads_keep()
+            && cache::select(&store).is_some_and(|cache| cache.keep_slow(&store, block, class));
+        if !kept {
+            store.put_idle(class, 1, [block]);
+        }
     }
-    let kept = class < CACHED_CLASSES
-        && store.lets_threads_keep()
-        && cache::select(&store).is_some_and(|cache| cache.keep_slow(block, class));
-    if !kept {
-        store.put_idle(class, 1, [block]);
-    }
-    store.shed();
-    // After the block was put where it can be found: see `enqueue`.
-    if store.has(PRESSED) {
-        store.serve();
-    }
+    store.settle_returns();
 }
 
-/// Overwrites the memory of a block with zeros, in a way that the compiler cannot leave out.
-fn wipe(block: &'static Block) {
-    // SAFETY: the caller holds the block exclusively.
-    let &Source { base, room, .. } = unsafe { block.source() };
-    for word in 0..room / size_of::<u64>() {
-        // SAFETY: classes are multiples of eight bytes, aligned to 64.
-        let word = unsafe { base.cast::<u64>().add(word) };
-        // SAFETY: as above; the memory is writable.
-        unsafe { word.write_volatile(0) };
-    }
-}
+#[cfg(all(test, leasehold_loom))]
+mod models;
