@@ -9,27 +9,28 @@ or rax,0x3f
 bsr rcx,rax
 xor rcx,0x3f
 shl rax,cl
-mov rsi,QWORD PTR [r14+0x10]
+add r14,0x10
 mov r15,_
 mov rdx,QWORD PTR fs:[r15]
 test rdx,rdx
 je
-lea rdi,[rsi+0x80]
+mov rsi,QWORD PTR [r14]
+sub rsi,_
 mov QWORD PTR [rdx+0x8],0x1
-mov r8,QWORD PTR [rdx]
-cmp r8,rdi
+mov rdi,QWORD PTR [rdx]
+cmp rdi,rsi
 jne
 shr rax,0x3d
 shl ecx,0x2
 sub rax,rcx
-lea rdi,[rax+0xe1]
-cmp rdi,0x38
+lea rsi,[rax+0xe1]
+cmp rsi,0x38
 ja
 mov rcx,QWORD PTR [rdx+rax*8+0x730]
 test rcx,rcx
 je
-mov r8,QWORD PTR [rdx+0x18]
-cmp r8,rdi
+mov rdi,QWORD PTR [rdx+0x18]
+cmp rdi,rsi
 jne
 mov QWORD PTR [rdx+0x18],0xffffffffffffffff
 mov rdi,QWORD PTR [rdx+0x10]
