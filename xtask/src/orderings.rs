@@ -35,8 +35,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     println!("{} orderings", mutants.len());
     let mut survivors = 0;
     for (number, mutant) in mutants.iter().enumerate() {
-        let file = mutant.file.file_name().unwrap_or_default().to_string_lossy();
-        let place = format!("{file}:{}", mutant.line);
+        let place = format!("{}:{}", mutant.file.display(), mutant.line);
         if !place.contains(only) {
             continue;
         }
@@ -63,7 +62,12 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 
 /// The crate in a workspace of its own, with the lints and package data that it inherits.
 fn copy_crate(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
-    copy_tree(&from.join("src"), &to.join("src"))?;
+    let source = to.join("src");
+    if source.exists() {
+        // Files may have moved since an earlier run.
+        fs::remove_dir_all(&source)?;
+    }
+    copy_tree(&from.join("src"), &source)?;
     fs::copy(from.join("Cargo.toml"), to.join("Cargo.toml"))?;
     fs::copy(from.join("README.md"), to.join("README.md"))?;
     let root = to.parent().ok_or("the copy has a parent")?;
@@ -94,10 +98,15 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
 
 fn mutants(source: &Path) -> Result<Vec<Mutant>, Box<dyn Error>> {
     let mut files = vec![source.join("sync.rs")];
-    for entry in fs::read_dir(source.join("raw"))? {
-        let path = entry?.path();
-        if !NOT_MODELLED.iter().any(|name| path.ends_with(name)) {
-            files.push(path);
+    let mut folders = vec![source.join("raw")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !NOT_MODELLED.iter().any(|name| path.ends_with(name)) {
+                files.push(path);
+            }
         }
     }
     files.sort();

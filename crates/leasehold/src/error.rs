@@ -8,7 +8,7 @@ use crate::raw::{self, Origin, Sites};
 
 /// The lease of a handle is over: the handle gives no more access.
 ///
-/// Names the call sites that matter. They are kept with the block, for its last four leases, and looked up when they are
+/// Names the call sites that matter. They are kept with the block, for its latest few leases, and looked up when they are
 /// asked for: an error that is kept long while its block is leased again and again forgets them.
 ///
 /// # Examples

@@ -1,7 +1,7 @@
 //! Control blocks: what outlives every handle, so that a stale one can always be told.
 //!
-//! A control block is never unmapped; it is reused with a new generation. It is two lines for the hot path,
-//! one that readers share and one that writers fight over, and two lines of history for error messages.
+//! A control block is never unmapped; it is reused with a new generation. It is two lines for the hot paths, one for spans
+//! and one for the ends of tenancies, and two lines of history for error messages.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};

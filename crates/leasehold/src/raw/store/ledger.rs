@@ -202,7 +202,6 @@ impl Store {
         let waiting = {
             let mut ledger = lock(&self.ledger);
             ledger.queue.push_back(Arc::clone(&waiter));
-            ledger.waited += 1;
             // Before we look for memory: who puts a block into a depot after our look sees it, and serves us.
             // Relaxed: ordered by the fence that follows.
             self.mode.fetch_or(PRESSED, Ordering::Relaxed);
@@ -359,6 +358,9 @@ impl<T: Pod + Send> Queued<T> {
             Turn::Waiting(old) => {
                 *turn = Turn::Waiting(Some(waker));
                 drop(turn);
+                if old.is_none() {
+                    lock(&self.store.ledger).waited += 1;
+                }
                 drop(old);
                 Poll::Pending
             }
