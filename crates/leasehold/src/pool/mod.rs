@@ -253,14 +253,9 @@ impl Handle {
 
     fn exhausted(&self, asked: usize) -> Exhausted {
         let balance = self.store.balance();
-        let idle = self.store.idle_bytes();
-        Exhausted {
-            asked,
-            budget: balance.budget,
-            used: balance.held.saturating_sub(idle),
-            idle,
-            waiting: balance.waiting,
-        }
+        // Read apart from what is held, and while others go on.
+        let idle = self.store.idle_bytes().min(balance.held);
+        Exhausted { asked, budget: balance.budget, used: balance.held - idle, idle, waiting: balance.waiting }
     }
 
     fn reserve<T: Pod>(&self, len: usize, count: usize) -> Result<(), RentError> {
