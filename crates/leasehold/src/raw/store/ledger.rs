@@ -18,7 +18,7 @@ use crate::backing::BackingError;
 use crate::raw::block::{Block, Site};
 use crate::raw::owned::Owned;
 use crate::raw::{clock, limbo};
-use crate::sync::{Mutex, Ordering, fence, lock};
+use crate::sync::{Mutex, Ordering, lock};
 
 /// Why there is no block.
 #[derive(Debug)]
@@ -203,13 +203,11 @@ impl Store {
             let mut ledger = lock(&self.ledger);
             ledger.queue.push_back(Arc::clone(&waiter));
             // Before we look for memory: who puts a block into a depot after our look sees it, and serves us.
-            // Relaxed: ordered by the fence that follows.
+            // Relaxed: ordered by the depots' locks, and by `idle_bytes`.
             self.mode.fetch_or(PRESSED, Ordering::Relaxed);
             ledger.queue.len()
         };
         events::queued(class, waiting);
-        // SeqCst: pairs with the fence in `settle_returns`.
-        fence(Ordering::SeqCst);
         let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };
         self.take_everything_back();
         self.serve();
@@ -269,7 +267,8 @@ impl Store {
     /// Idle blocks to free, so that `bytes` fit into the budget. Nothing when that would not be enough.
     fn look_for_room(&self, ledger: &Ledger, bytes: usize) -> Look {
         let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
-        if self.idle_bytes.load(Ordering::Relaxed) < missing {
+        // Release: pairs with the Acquire in `put_idle`. A write, so that the two come one after the other.
+        if self.idle_bytes.fetch_add(0, Ordering::Release) < missing {
             return Look::Nothing;
         }
         let free = |class| {
