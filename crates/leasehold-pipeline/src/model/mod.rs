@@ -7,11 +7,14 @@
 mod attention;
 mod bert;
 mod config;
-mod matmul;
-mod pointwise;
+mod kernel;
+mod linear;
+mod precision;
 mod weights;
 mod workspace;
 
 pub use bert::Model;
-pub use config::Config;
+pub use config::{Config, Pooling};
+pub use kernel::Activation;
+pub use precision::Precision;
 pub use workspace::Workspace;

@@ -7,6 +7,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{error::ModelError, mapping};
 
+/// What the names of tensors begin with where the encoder is part of a larger model.
+const PREFIXES: [&str; 3] = ["bert.", "roberta.", "camembert."];
+
 /// One array of learned values.
 #[derive(Clone, Debug)]
 pub(super) enum Tensor {
@@ -67,7 +70,8 @@ impl<'a> Weights<'a> {
             let bytes = mapping.slice(start..start + view.data().len());
             tensors.insert(name, (view.shape().to_vec(), bytes));
         }
-        let prefix = if tensors.keys().any(|name| name.starts_with("bert.")) { "bert." } else { "" };
+        let has = |prefix: &&&str| tensors.keys().any(|name: &String| name.starts_with(**prefix));
+        let prefix = PREFIXES.iter().find(has).copied().unwrap_or_default();
         Ok(Self { path, tensors, prefix })
     }
 
