@@ -100,7 +100,9 @@ pub(crate) enum Precision {
     F32,
     /// Half the memory; cosine to f32 at least 0.9999.
     Bf16,
-    /// The fastest, a quarter of the memory; cosine to f32 at least 0.998.
+    /// Half the memory, and faster on most processors; cosine to f32 at least 0.9999.
+    Int16,
+    /// The fastest, a third of the memory; cosine to f32 at least 0.998.
     Int8,
 }
 
@@ -109,6 +111,7 @@ impl From<Precision> for leasehold_pipeline::Precision {
         match precision {
             Precision::F32 => Self::F32,
             Precision::Bf16 => Self::Bf16,
+            Precision::Int16 => Self::Int16,
             Precision::Int8 => Self::Int8,
         }
     }

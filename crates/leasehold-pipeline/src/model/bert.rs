@@ -41,14 +41,15 @@ impl Model {
     pub fn open(directory: &Path, precision: Precision) -> Result<Self, ModelError> {
         let config = Config::open(directory)?;
         let path = directory.join("model.safetensors");
-        let mut weights = Weights::open(&path)?;
+        let weights = Weights::open(&path)?;
         let width = config.hidden_size;
-        let words = weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, width])?;
-        let positions = weights.take("embeddings.position_embeddings.weight", &[config.positions, width])?;
-        let kind = weights.take("embeddings.token_type_embeddings.weight", &[config.kinds, width])?;
-        let norm = Norm::take(&mut weights, "embeddings.LayerNorm", width)?;
+        let words = weights.tensor("embeddings.word_embeddings.weight", &[config.vocabulary, width])?;
+        let positions =
+            weights.tensor("embeddings.position_embeddings.weight", &[config.positions, width])?;
+        let kind = weights.tensor("embeddings.token_type_embeddings.weight", &[config.kinds, width])?;
+        let norm = Norm::take(&weights, "embeddings.LayerNorm", width)?;
         let layers = (0..config.layers)
-            .map(|layer| Layer::take(&mut weights, &config, precision, layer))
+            .map(|layer| Layer::take(&weights, &config, precision, layer))
             .collect::<Result<_, _>>()?;
         Ok(Self { config, precision, kernel: Kernel::detect(), words, positions, kind, norm, layers })
     }
@@ -191,7 +192,7 @@ struct Layer {
 
 impl Layer {
     fn take(
-        weights: &mut Weights<'_>,
+        weights: &Weights<'_>,
         config: &Config,
         precision: Precision,
         layer: usize,
@@ -199,12 +200,14 @@ impl Layer {
         let (width, wide) = (config.hidden_size, config.intermediate_size);
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
         let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-        let mut linear = |names: &[String], shape| Linear::take(weights, precision, names, shape);
+        let linear = |names: &[String], shape| Linear::take(weights, precision, names, shape);
+        // Eight bits are too few for these weights: their inputs are mostly near zero, and some are very large.
+        let narrow = if precision == Precision::Int8 { Precision::Int16 } else { precision };
         Ok(Self {
             project: linear(&projections, (width, width))?,
             output: linear(&[name("attention.output.dense")], (width, width))?,
             up: linear(&[name("intermediate.dense")], (wide, width))?,
-            down: linear(&[name("output.dense")], (width, wide))?,
+            down: Linear::take(weights, narrow, &[name("output.dense")], (width, wide))?,
             attention_norm: Norm::take(weights, &name("attention.output.LayerNorm"), width)?,
             output_norm: Norm::take(weights, &name("output.LayerNorm"), width)?,
         })
@@ -218,9 +221,9 @@ struct Norm {
 }
 
 impl Norm {
-    fn take(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<Self, ModelError> {
-        let weight = weights.take(&format!("{name}.weight"), &[width])?;
-        let bias = weights.take(&format!("{name}.bias"), &[width])?;
+    fn take(weights: &Weights<'_>, name: &str, width: usize) -> Result<Self, ModelError> {
+        let weight = weights.tensor(&format!("{name}.weight"), &[width])?;
+        let bias = weights.tensor(&format!("{name}.bias"), &[width])?;
         Ok(Self { weight, bias })
     }
 

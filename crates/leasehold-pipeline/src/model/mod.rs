@@ -9,8 +9,10 @@ mod bert;
 mod config;
 mod kernel;
 mod linear;
+mod packing;
 mod precision;
 mod weights;
+mod words;
 mod workspace;
 
 pub use bert::Model;

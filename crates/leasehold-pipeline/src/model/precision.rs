@@ -17,7 +17,12 @@ pub enum Precision {
     /// Weights in bf16, half the memory; activations too where the processor multiplies bf16 fast, else in f32.
     /// The cosine to f32 is at least 0.9999 on the test passages.
     Bf16,
-    /// Weights in eight bits with a scale for each column, a quarter of the memory; activations in eight bits with scale
-    /// and offset for each token. The cosine to f32 is at least 0.998 on the test passages.
+    /// Weights in sixteen bits with a scale for each column, half the memory; activations in twelve with scale and offset
+    /// for each token. On processors that multiply integers fast it is faster than f32 and bf16 by far.
+    /// The cosine to f32 is at least 0.9999 on the test passages.
+    Int16,
+    /// Weights in eight bits with a scale for each column, those of the second product of the feed-forward part in sixteen;
+    /// a third of the memory. Activations in eight bits with scale and offset for each token; a token that would lose too
+    /// much gets eight more. The cosine to f32 is at least 0.998 on the test passages.
     Int8,
 }

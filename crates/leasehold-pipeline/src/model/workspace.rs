@@ -6,7 +6,8 @@ use super::{
     Config, Precision,
     attention::Heads,
     kernel::{Line, PANEL, ROWS},
-    linear::{BLOCK, Words},
+    linear::BLOCK,
+    words::Words,
 };
 
 /// Activations of one forward pass, in rented blocks.

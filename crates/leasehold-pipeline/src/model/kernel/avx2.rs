@@ -45,6 +45,7 @@ macro_rules! product {
 
 product!(multiply, group_f32, f32);
 product!(multiply_wide, group_wide, f32);
+product!(multiply_int16, group_int16, i32);
 product!(multiply_int8, group_int8, i32);
 
 #[target_feature(enable = "avx2,fma")]
@@ -93,6 +94,33 @@ fn group_wide<const COUNT: usize>(
     }
     for (sums, kept) in sums.iter_mut().zip(kept) {
         store_f32(&mut sums[start..], kept);
+    }
+}
+
+/// The product of pairs of signed integers, whose sums fit.
+#[target_feature(enable = "avx2,fma")]
+fn group_int16<const COUNT: usize>(
+    words: &[u32],
+    stride: usize,
+    start: usize,
+    panel: &[Line],
+    sums: &mut [[i32; PANEL]],
+) {
+    assert!((COUNT - 1) * stride + panel.len() <= words.len());
+    let mut kept = [[_mm256_setzero_si256(); 2]; COUNT];
+    for (step, line) in panel.iter().enumerate() {
+        let columns = load(&line.0[start..]);
+        for (row, kept) in kept.iter_mut().enumerate() {
+            // SAFETY: the last row begins at `(COUNT - 1) * stride` and has a word for each line, as asserted.
+            let word = unsafe { *words.get_unchecked(row * stride + step) };
+            let word = _mm256_set1_epi32(word.cast_signed());
+            for (kept, column) in kept.iter_mut().zip(columns) {
+                *kept = _mm256_add_epi32(*kept, _mm256_madd_epi16(word, column));
+            }
+        }
+    }
+    for (sums, kept) in sums.iter_mut().zip(kept) {
+        store_i32(&mut sums[start..], kept);
     }
 }
 

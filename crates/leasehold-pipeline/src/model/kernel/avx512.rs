@@ -4,8 +4,9 @@ use std::arch::{
     is_x86_feature_detected,
     x86_64::{
         __cpuid, __m512, __m512bh, __m512i, _mm512_and_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps,
-        _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+        _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
+        _mm512_storeu_si512,
     },
 };
 
@@ -102,6 +103,16 @@ product!(
     step_int8
 );
 
+product!(
+    multiply_int16,
+    multiply_int16_rows,
+    i32,
+    "avx512f,avx512vnni",
+    _mm512_setzero_si512,
+    store_i32,
+    step_int16
+);
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn step_f32(sum: __m512, word: __m512i, column: __m512i) -> __m512 {
@@ -118,6 +129,12 @@ fn step_bf16(sum: __m512, word: __m512i, column: __m512i) -> __m512 {
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn step_int8(sum: __m512i, word: __m512i, column: __m512i) -> __m512i {
     _mm512_dpbusd_epi32(sum, word, column)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn step_int16(sum: __m512i, word: __m512i, column: __m512i) -> __m512i {
+    _mm512_dpwssd_epi32(sum, word, column)
 }
 
 /// The product of f32 rows and bf16 panels, each step of which takes two values of a row.

@@ -38,7 +38,7 @@ mod portable;
 mod tests;
 
 pub use pointwise::Activation;
-pub(super) use pointwise::{ColumnScale, Finish, LayerNorm, RowScale, Then, round_to_bf16};
+pub(super) use pointwise::{ColumnScale, Finish, INT16_LEVELS, LayerNorm, RowScale, Then, round_to_bf16};
 
 /// Columns in a panel.
 pub(super) const PANEL: usize = 32;
@@ -163,6 +163,20 @@ impl Kernel {
         }
     }
 
+    /// As [`multiply`](Self::multiply), for words of two signed integers.
+    pub(super) fn multiply_int16(self, rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
+        rows.check(panel.len());
+        match self.set {
+            Set::Portable => portable::multiply_int16(rows, panel, sums),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: K1, K2.
+            Set::Avx512 if self.integers => unsafe { avx512::multiply_int16(rows, panel, sums) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: K1, K2; a kernel that names AVX-512 was asked for AVX2 too.
+            Set::Avx2 | Set::Avx512 => unsafe { avx2::multiply_int16(rows, panel, sums) },
+        }
+    }
+
     /// As [`multiply`](Self::multiply), for words of four bytes: without sign in the rows, with one in the panel.
     pub(super) fn multiply_int8(self, rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
         rows.check(panel.len());
@@ -181,9 +195,30 @@ impl Kernel {
 /// Everything that is not a product.
 impl Kernel {
     /// Turns each row of `width` values into words of four bytes, the last one filled up with zeros.
-    pub(super) fn quantise(self, values: &[f32], width: usize, words: &mut [u32], scales: &mut [RowScale]) {
-        let stride = 4 * width.div_ceil(4);
-        call!(self.set, quantise(values, width, bytemuck::cast_slice_mut(words), stride, scales));
+    pub(super) fn quantise_int8(
+        self,
+        values: &[f32],
+        width: usize,
+        words: &mut [u32],
+        scales: &mut [RowScale],
+    ) {
+        call!(self.set, quantise_int8(values, width, bytemuck::cast_slice_mut(words), scales));
+    }
+
+    /// Turns each row of `width` values into words of two integers of twelve bits, the last one filled up with zeros.
+    pub(super) fn quantise_int16(
+        self,
+        values: &[f32],
+        width: usize,
+        words: &mut [u32],
+        scales: &mut [RowScale],
+    ) {
+        call!(self.set, quantise_int16(values, width, bytemuck::cast_slice_mut(words), scales));
+    }
+
+    /// Writes what the bytes of a row leave of its values.
+    pub(super) fn rest(self, values: &[f32], words: &[u32], scale: RowScale, rest: &mut [f32]) {
+        call!(self.set, rest(values, bytemuck::cast_slice(words), scale, rest));
     }
 
     /// Rounds values to bf16, two to a word.
@@ -191,7 +226,7 @@ impl Kernel {
         call!(self.set, halve(values, words));
     }
 
-    /// Turns sums of products of bytes into sums of products of what the bytes stand for.
+    /// Turns sums of products of integers into sums of products of what they stand for.
     pub(super) fn scale(
         self,
         sums: &[[i32; PANEL]],

@@ -50,42 +50,89 @@ pub(in crate::model) struct LayerNorm<'a> {
     pub(in crate::model) epsilon: f32,
 }
 
-/// How the bytes of a row stand for values: `minimum + scale * byte`.
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+/// How the integers of a row stand for values: `minimum + scale * integer`.
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub(in crate::model) struct RowScale {
     scale: f32,
     minimum: f32,
+    /// What share of the sum of squares rounding loses, on the average.
+    pub(in crate::model) loss: f32,
 }
 
-/// How the bytes of a panel's columns stand for weights, and what all bytes of a column together stand for.
+/// How the integers of a panel's columns stand for weights, and what all those of a column together stand for.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::model) struct ColumnScale {
     pub(in crate::model) scale: [f32; PANEL],
     pub(in crate::model) total: [f32; PANEL],
 }
 
-/// Turns each row of `width` values into bytes, `stride` bytes from one row to the next; the rest of a row is zero.
+/// Steps from the least to the largest value of a row in sixteen bits: few enough that a sum of products fits.
+pub(in crate::model) const INT16_LEVELS: f32 = 4095.0;
+
+const INT8_LEVELS: f32 = 255.0;
+
+/// Turns each row of `width` values into bytes; the last word of a row is filled up with zeros.
 #[inline(always)]
-pub(super) fn quantise(
+pub(super) fn quantise_int8<const FUSED: bool>(
     values: &[f32],
     width: usize,
     bytes: &mut [u8],
-    stride: usize,
     scales: &mut [RowScale],
 ) {
-    let rows = values.chunks_exact(width).zip(bytes.chunks_exact_mut(stride));
+    let rows = values.chunks_exact(width).zip(bytes.chunks_exact_mut(width.next_multiple_of(4)));
     for ((values, bytes), out) in rows.zip(scales) {
+        let scale = RowScale::of::<FUSED>(values, INT8_LEVELS);
+        let inverse = 1.0 / scale.scale;
+        let (bytes, filler) = bytes.split_at_mut(width);
+        for (byte, value) in bytes.iter_mut().zip(values) {
+            *byte = ((*value - scale.minimum) * inverse + ROUNDER).to_bits() as u8;
+        }
+        filler.fill(0);
+        *out = scale;
+    }
+}
+
+/// Turns each row of `width` values into integers; the last word of a row is filled up with a zero.
+#[inline(always)]
+pub(super) fn quantise_int16<const FUSED: bool>(
+    values: &[f32],
+    width: usize,
+    integers: &mut [u16],
+    scales: &mut [RowScale],
+) {
+    let rows = values.chunks_exact(width).zip(integers.chunks_exact_mut(width.next_multiple_of(2)));
+    for ((values, integers), out) in rows.zip(scales) {
+        let scale = RowScale::of::<FUSED>(values, INT16_LEVELS);
+        let inverse = 1.0 / scale.scale;
+        let (integers, filler) = integers.split_at_mut(width);
+        for (integer, value) in integers.iter_mut().zip(values) {
+            *integer = ((*value - scale.minimum) * inverse + ROUNDER).to_bits() as u16;
+        }
+        filler.fill(0);
+        *out = scale;
+    }
+}
+
+impl RowScale {
+    #[inline(always)]
+    fn of<const FUSED: bool>(values: &[f32], levels: f32) -> Self {
         let least = reduce(values, f32::MAX, minimum, minimum);
         let most = reduce(values, f32::MIN, maximum, maximum);
-        let scale = maximum((most - least) / 255.0, f32::MIN_POSITIVE);
-        let inverse = 1.0 / scale;
-        let (bytes, rest) = bytes.split_at_mut(width);
-        for (byte, value) in bytes.iter_mut().zip(values) {
-            *byte = ((*value - least) * inverse + ROUNDER).to_bits() as u8;
-        }
-        rest.fill(0);
-        *out = RowScale { scale, minimum: least };
+        let squares =
+            reduce(values, 0.0, |sum, value| multiply_add::<FUSED>(value, value, sum), |a, b| a + b);
+        let scale = maximum((most - least) / levels, f32::MIN_POSITIVE);
+        // Rounding errors are spread evenly, from minus to plus half a step.
+        let loss = scale * scale * values.len() as f32 / (12.0 * maximum(squares, f32::MIN_POSITIVE));
+        Self { scale, minimum: least, loss }
+    }
+}
+
+/// Writes what the bytes of a row leave of its values.
+#[inline(always)]
+pub(super) fn rest(values: &[f32], bytes: &[u8], scale: RowScale, rest: &mut [f32]) {
+    for ((rest, value), byte) in rest.iter_mut().zip(values).zip(bytes) {
+        *rest = *value - (scale.minimum + scale.scale * f32::from(*byte));
     }
 }
 
@@ -104,7 +151,7 @@ pub(in crate::model) fn round_to_bf16(value: f32) -> u32 {
     bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16
 }
 
-/// Turns sums of products of bytes into sums of products of what the bytes stand for.
+/// Turns sums of products of integers into sums of products of what they stand for.
 #[inline(always)]
 pub(super) fn scale(
     sums: &[[i32; PANEL]],
@@ -410,14 +457,28 @@ macro_rules! compile {
         }
 
         $(#[$features])?
-        pub(super) fn quantise(
+        pub(super) fn quantise_int8(
             values: &[f32],
             width: usize,
             bytes: &mut [u8],
-            stride: usize,
             scales: &mut [super::RowScale],
         ) {
-            pointwise::quantise(values, width, bytes, stride, scales);
+            pointwise::quantise_int8::<$fused>(values, width, bytes, scales);
+        }
+
+        $(#[$features])?
+        pub(super) fn quantise_int16(
+            values: &[f32],
+            width: usize,
+            integers: &mut [u16],
+            scales: &mut [super::RowScale],
+        ) {
+            pointwise::quantise_int16::<$fused>(values, width, integers, scales);
+        }
+
+        $(#[$features])?
+        pub(super) fn rest(values: &[f32], bytes: &[u8], scale: super::RowScale, rest: &mut [f32]) {
+            pointwise::rest(values, bytes, scale, rest);
         }
 
         $(#[$features])?

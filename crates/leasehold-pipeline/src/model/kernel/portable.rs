@@ -29,6 +29,14 @@ pub(super) fn multiply_bf16(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>
     });
 }
 
+/// The product of pairs of signed integers, whose sums fit.
+pub(super) fn multiply_int16(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
+    each_row::<_, 1>(rows, panel, sums, |sum, [word], pair| {
+        *sum += i32::from(word as i16) * i32::from(pair as i16);
+        *sum += i32::from((word >> 16) as i16) * i32::from((pair >> 16) as i16);
+    });
+}
+
 /// The product of bytes without sign and bytes with one.
 pub(super) fn multiply_int8(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
     each_row::<_, 1>(rows, panel, sums, |sum, [word], column| {

@@ -11,7 +11,9 @@ fn kernels() -> Vec<Kernel> {
             found.push(Kernel { set: Set::Avx2, ..Kernel::PORTABLE });
         }
         if avx512::available() {
-            found.push(Kernel { set: Set::Avx512, ..Kernel::PORTABLE });
+            let kernel = Kernel { set: Set::Avx512, ..Kernel::PORTABLE };
+            let own = Kernel { integers: avx512::has_vnni(), halves: avx512::has_bf16(), ..kernel };
+            found.extend([kernel, own]);
         }
     }
     found
@@ -29,6 +31,10 @@ fn numbers(count: usize, mut seed: u32) -> Vec<f32> {
 
 fn lines(words: &[u32]) -> Vec<Line> {
     words.as_chunks::<PANEL>().0.iter().map(|words| Line(*words)).collect()
+}
+
+fn words(bytes: &[i8]) -> Vec<u32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(bytes.map(i8::cast_unsigned))).collect()
 }
 
 /// Rows and steps that are awkward for every tile.
@@ -188,5 +194,104 @@ fn rows_become_lines_either_way() {
                 assert_eq!(rows[row].0[column], value, "{kernel:?}");
             }
         }
+    }
+}
+
+#[test]
+fn products_of_bf16_are_those_of_a_naive_loop() {
+    for kernel in kernels() {
+        for (count, steps) in shapes() {
+            let stride = 2 * steps + 3;
+            let (left, right) = (numbers(count * stride, 1), numbers(2 * steps * PANEL, 2));
+            let mut panel = vec![Line([0; PANEL]); steps];
+            for (place, pair) in right.as_chunks::<2>().0.iter().enumerate() {
+                panel[place / PANEL].0[place % PANEL] = round_to_bf16(pair[0]) | round_to_bf16(pair[1]) << 16;
+            }
+            let mut halves = vec![0; count * steps];
+            for (left, halves) in left.chunks_exact(stride).zip(halves.chunks_exact_mut(steps)) {
+                kernel.halve(&left[..2 * steps], halves);
+            }
+            let mut wide = [[f32::NAN; PANEL]; ROWS];
+            kernel.multiply_wide(Rows::new(&bits(&left), stride, count), &panel, &mut wide);
+            let mut narrow = [[f32::NAN; PANEL]; ROWS];
+            kernel.multiply_bf16(Rows::new(&halves, steps, count), &panel, &mut narrow);
+            for (row, column) in (0..count).flat_map(|row| (0..PANEL).map(move |column| (row, column))) {
+                let product = |step| {
+                    let weight = f32::from_bits(
+                        round_to_bf16(right[(step / 2 * PANEL + column) * 2 + step % 2]) << 16,
+                    );
+                    f64::from(left[row * stride + step]) * f64::from(weight)
+                };
+                let exact: f64 = (0..2 * steps).map(product).sum();
+                let error = (f64::from(wide[row][column]) - exact).abs();
+                assert!(error < 1e-5, "{kernel:?}: {count} rows, {steps} steps: off by {error}");
+                // Each activation was rounded to eight bits.
+                let error = (f64::from(narrow[row][column]) - exact).abs();
+                assert!(error < 2e-2, "{kernel:?}: {count} rows, {steps} steps: off by {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_integers_are_exact() {
+    let bytes =
+        |count, seed| numbers(count, seed).into_iter().map(|value| (value * 127.6) as i8).collect::<Vec<_>>();
+    for (kernel, (count, steps)) in
+        kernels().into_iter().flat_map(|kernel| shapes().map(move |shape| (kernel, shape)))
+    {
+        let stride = steps + 3;
+        let (left, right) = (bytes(count * stride * 4, 1), bytes(steps * PANEL * 4, 2));
+        let (left_words, panel) = (words(&left), lines(&words(&right)));
+        let rows = Rows::new(&left_words, stride, count);
+        // Twelve bits of each, so that the sums fit.
+        let short = |words: &[u32]| words.iter().map(|word| word & 0x0fff_0fff).collect::<Vec<_>>();
+        let (mut eights, mut sixteens) = ([[0; PANEL]; ROWS], [[0; PANEL]; ROWS]);
+        kernel.multiply_int8(rows, &panel, &mut eights);
+        let short_left = short(&left_words);
+        let short_panel = lines(&short(bytemuck::cast_slice(&panel)));
+        kernel.multiply_int16(Rows::new(&short_left, stride, count), &short_panel, &mut sixteens);
+        for (row, column) in (0..count).flat_map(|row| (0..PANEL).map(move |column| (row, column))) {
+            let at = |step: usize| {
+                (&left[(row * stride + step) * 4..][..4], &right[(step * PANEL + column) * 4..][..4])
+            };
+            let of_bytes = |step| {
+                let (left, right) = at(step);
+                left.iter().zip(right).map(|(a, b)| i32::from(a.cast_unsigned()) * i32::from(*b)).sum::<i32>()
+            };
+            assert_eq!(eights[row][column], (0..steps).map(of_bytes).sum::<i32>(), "{kernel:?}");
+            let of_pairs = |step| {
+                let (left, right) = at(step);
+                let value = |half: &[i8]| {
+                    i64::from(u16::from_le_bytes([half[0].cast_unsigned(), half[1].cast_unsigned()]) & 0xfff)
+                };
+                left.chunks(2).zip(right.chunks(2)).map(|(a, b)| value(a) * value(b)).sum::<i64>()
+            };
+            assert_eq!(i64::from(sixteens[row][column]), (0..steps).map(of_pairs).sum::<i64>(), "{kernel:?}");
+        }
+    }
+}
+
+#[test]
+fn integers_stand_for_their_values_within_half_a_step() {
+    for (kernel, width) in
+        kernels().into_iter().flat_map(|kernel| [1_usize, 4, 17, 70].map(|width| (kernel, width)))
+    {
+        let values = numbers(3 * width, 8);
+        let mut scales = [RowScale::default(); 3];
+        let mut words = vec![u32::MAX; 3 * width.div_ceil(4)];
+        kernel.quantise_int8(&values, width, &mut words, &mut scales);
+        let mut rest = vec![0.0; width];
+        for (row, values) in values.chunks_exact(width).enumerate() {
+            let words = &words[row * width.div_ceil(4)..][..width.div_ceil(4)];
+            kernel.rest(values, words, scales[row], &mut rest);
+            assert!(rest.iter().all(|rest| rest.abs() <= 2.0 / 255.0 * 0.501), "{kernel:?}: {rest:?}");
+            assert!(bytemuck::cast_slice::<_, u8>(words)[width..].iter().all(|byte| *byte == 0));
+            assert!(scales[row].loss < 1e-3);
+        }
+        let mut words = vec![u32::MAX; 3 * width.div_ceil(2)];
+        kernel.quantise_int16(&values, width, &mut words, &mut scales);
+        let most = bytemuck::cast_slice::<_, u16>(&words).iter().max();
+        assert!(most <= Some(&4095), "{kernel:?}: {most:?}");
     }
 }
