@@ -8,7 +8,7 @@ use super::{
     Config, Pooling, Precision, Workspace,
     attention::{Heads, attend},
     kernel::{Kernel, LayerNorm, Then},
-    linear::{BLOCK, Linear},
+    linear::{Linear, block_of},
     weights::{Tensor, Weights},
 };
 use crate::error::ModelError;
@@ -166,8 +166,9 @@ impl Model {
     fn feed_forward(&self, layer: &Layer, tokens: usize, workspace: &mut Workspace) {
         let width = self.config.hidden_size;
         let words = &mut workspace.words;
-        let hidden = workspace.hidden[..tokens * width].chunks_mut(BLOCK * width);
-        for (hidden, context) in hidden.zip(workspace.context.chunks(BLOCK * width)) {
+        let block = block_of(tokens) * width;
+        let hidden = workspace.hidden[..tokens * width].chunks_mut(block);
+        for (hidden, context) in hidden.zip(workspace.context.chunks(block)) {
             let rows = hidden.len() / width;
             let inner = &mut workspace.inner[..rows * self.config.intermediate_size];
             layer.output.apply(self.kernel, &context[..rows * width], hidden, Then::Add, words);

@@ -11,10 +11,15 @@ use super::{
 };
 use crate::error::ModelError;
 
-/// Rows that share one reading of a panel while it is in the nearest caches.
+/// The most rows that share one reading of a panel while it is in the nearest caches.
 ///
 /// Fewer rows read the weights too often from far away, more do not stay in the processor's own cache themselves.
 pub(super) const BLOCK: usize = 24 * ROWS;
+
+/// How many of so many rows go into a block, so that no block is much smaller than the others.
+pub(super) fn block_of(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(BLOCK).max(1)).next_multiple_of(ROWS)
+}
 
 /// `x * W^T + b`, with the weights as panels of 32 columns, shared by all workers.
 ///
@@ -72,7 +77,8 @@ impl Linear {
         then: Then,
         words: &mut Words,
     ) {
-        let blocks = input.chunks(BLOCK * self.depth).zip(out.chunks_mut(BLOCK * self.columns));
+        let block = block_of(input.len() / self.depth);
+        let blocks = input.chunks(block * self.depth).zip(out.chunks_mut(block * self.columns));
         for (input, out) in blocks {
             match &self.format {
                 Format::F32 => {

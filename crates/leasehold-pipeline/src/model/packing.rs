@@ -1,6 +1,6 @@
 //! Weights on their way from the file into panels.
 
-use leasehold::{MemoryOwner, SharedOwner};
+use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
 
 use super::{
     Precision,
@@ -11,7 +11,7 @@ use super::{
 /// A product that is being packed.
 pub(super) struct Packing {
     linear: Linear,
-    panels: Vec<Line>,
+    panels: MemoryOwner<Line>,
 }
 
 impl Packing {
@@ -25,9 +25,11 @@ impl Packing {
             Precision::Int16 => (Format::Int16(scales), depth.div_ceil(2)),
             Precision::Int8 => (Format::Int8(scales), depth.div_ceil(4)),
         };
-        let panels = SharedOwner::from_static(&[]);
-        let linear = Linear { depth, columns, steps, format, panels, bias: vec![[0.0; PANEL]; count] };
-        Self { panels: vec![Line([0; PANEL]); count * steps], linear }
+        let none = SharedOwner::from_static(&[]);
+        let linear = Linear { depth, columns, steps, format, panels: none, bias: vec![[0.0; PANEL]; count] };
+        let mut panels = MemoryPool::shared().rent(count * steps);
+        panels.fill(Line([0; PANEL]));
+        Self { panels, linear }
     }
 
     /// Puts one column, which is a row of the matrix as the file has it.
@@ -76,7 +78,7 @@ impl Packing {
     }
 
     pub(super) fn finish(self) -> Linear {
-        Linear { panels: MemoryOwner::from(self.panels).into_shared(), ..self.linear }
+        Linear { panels: self.panels.into_shared(), ..self.linear }
     }
 }
 
