@@ -119,7 +119,8 @@ def measure_ours(name, threads):
     command = [TARGET / "release" / "leasehold", "embed", *[WORK / "passages.txt"] * REPEATS, "--output", output]
     started = time.monotonic()
     usage = wait([*command, "--precision", OURS[name], "--threads", str(threads)])
-    return {**usage, "wall": (time.monotonic() - started) / REPEATS}
+    wall, processor = time.monotonic() - started, usage["processor"]
+    return {**usage, "wall": wall / REPEATS, "processor": processor / REPEATS}
 
 
 def wait(command, **more):
@@ -146,18 +147,18 @@ def report(results, failed, chosen):
     if tokens is None:
         return f"No peer could be measured: {failed}\n"
     lines = [
-        f"{chosen.passages} passages, {tokens} tokens, best of {chosen.rounds} rounds; tokens per second of time.",
+        f"{chosen.passages} passages, {tokens} tokens, best of {chosen.rounds} rounds.",
         "",
-        "| what | threads | tokens per second | of leasehold in that precision | peak memory, MB | worst cosine |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| what | threads | tokens per second | per processor second | of leasehold's | peak memory, MB | worst cosine |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for key, result in results.items():
         name, threads = key.rsplit(" / ", 1)
         ours = results.get(f"leasehold {peers.precision(name)} / {threads}")
-        share = f"{ours['wall'] / result['wall']:.2f}" if ours else "-"
+        share = f"{ours['processor'] / result['processor']:.2f}" if ours else "-"
         cosine = result.get("cosine", worst_cosine(name))
-        rate = tokens / result["wall"]
-        lines.append(f"| {name} | {threads} | {rate:.0f} | {share} | {result['memory']:.0f} | {cosine} |")
+        rates = f"{tokens / result['wall']:.0f} | {tokens / result['processor']:.0f}"
+        lines.append(f"| {name} | {threads} | {rates} | {share} | {result['memory']:.0f} | {cosine} |")
     lines += [f"\nNot measured: {key}: {reason}" for key, reason in failed.items()]
     return "\n".join(lines) + "\n"
 
