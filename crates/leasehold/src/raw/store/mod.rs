@@ -41,6 +41,7 @@ pub(crate) use census::{ClassCount, Outstanding};
 pub(crate) use class::ALIGNMENT;
 use class::{CLASSES, LARGEST, bytes_of, class_of};
 use depot::Depot;
+pub(super) use ledger::somebody_waits;
 use ledger::{Ledger, Parent};
 pub(crate) use ledger::{Queued, Shortage};
 use watch::Watch;
