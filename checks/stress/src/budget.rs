@@ -283,9 +283,6 @@ impl Renter<'_> {
             _ => {
                 if let Ok(share) = pool.share(BUDGET / 8) {
                     drop(share.try_rent::<u64>(100).unwrap());
-                    drop(share);
-                    // A thread lets go of its caches of pools that are gone when it rents from one that is new to it.
-                    drop(MemoryPool::new().rent::<u8>(1));
                 }
             }
         }

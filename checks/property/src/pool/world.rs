@@ -287,14 +287,9 @@ impl World {
         }
     }
 
-    /// What a thread has revoked, and its caches of pools that are gone, it lets go of when it comes by the next time.
+    /// What a thread has revoked it lets go of when it comes by the next time.
     fn everybody_comes_by(&self) {
-        for worker in &self.workers {
-            worker.run(|_| {
-                reclaim_now();
-                drop(MemoryPool::new().rent::<u8>(1));
-            });
-        }
+        self.workers.iter().for_each(|worker| worker.run(|_| reclaim_now()));
     }
 
     // Tasks.
@@ -383,9 +378,6 @@ impl World {
     fn closed(&mut self, account: usize) {
         self.accounts[account].handles -= 1;
         self.settle(account);
-        if self.accounts[account].handles == 0 {
-            self.everybody_comes_by();
-        }
     }
 
     // Owners and leases.

@@ -12,6 +12,7 @@ mod pitfalls;
 mod pool;
 mod pool_figures;
 mod pool_memory;
+mod pool_promises;
 mod pool_threads;
 #[cfg(not(miri))]
 mod pool_watch;

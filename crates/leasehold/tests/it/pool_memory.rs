@@ -290,6 +290,17 @@ mod between_processes {
     }
 
     #[test]
+    fn a_buffer_that_fills_no_whole_pages_is_frozen() {
+        let memory = SharedMemory::new();
+        let pool = MemoryPool::builder().backing(memory.clone()).build();
+        for len in [1, 5000, 9000, 20_000] {
+            let mut owner = pool.rent::<u8>(len);
+            owner.fill(7);
+            assert!(memory.freeze(owner).unwrap().iter().all(|&byte| byte == 7), "{len}");
+        }
+    }
+
+    #[test]
     fn a_frozen_buffer_may_outlive_its_pool() {
         let memory = SharedMemory::new();
         let pool = MemoryPool::builder().backing(memory.clone()).build();
