@@ -11,6 +11,7 @@ use crate::assembly::{build_probe, output};
 use crate::root;
 
 const FILE: &str = "checks/speed/instructions.txt";
+const RUNS: usize = 3;
 /// As in the probe.
 const TIMES: u64 = 1000;
 
@@ -23,7 +24,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
     let now = Counts {
         compiler: output(Command::new("rustc").arg("--version"))?.trim().to_owned(),
-        rows: count()?,
+        rows: count_undisturbed()?,
     };
     if has("--bless") {
         fs::write(root().join(FILE), now.to_text())?;
@@ -82,6 +83,17 @@ impl Counts {
     fn of(&self, name: &str) -> Option<u64> {
         self.rows.iter().find(|(row, _)| row == name).map(|(_, count)| *count)
     }
+}
+
+/// The fewest of some runs: on a busy machine a thread looks at the clock more often, between its rents.
+fn count_undisturbed() -> Result<Vec<(String, u64)>, Box<dyn Error>> {
+    let mut fewest = count()?;
+    for _ in 1..RUNS {
+        for (row, again) in fewest.iter_mut().zip(count()?) {
+            row.1 = row.1.min(again.1);
+        }
+    }
+    Ok(fewest)
 }
 
 fn count() -> Result<Vec<(String, u64)>, Box<dyn Error>> {

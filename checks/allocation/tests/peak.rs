@@ -36,11 +36,11 @@ unsafe impl Backing for Counted {
 const THREADS: usize = 3;
 const STOCK: usize = 8 << 20;
 
-/// What each thread may keep to itself: 64 buffers or 4 MiB of each class up to 1 MiB.
+/// What each thread may keep to itself: 64 buffers or 16 MiB of each class up to 1 MiB.
 fn documented_cache() -> usize {
     let lines = (1..=3).map(|lines| 64 * lines);
     let quarters = (8..20).flat_map(|bits| (4..8).map(move |quarters| quarters << (bits - 2)));
-    lines.chain(quarters).chain([1 << 20]).map(|bytes| (64 * bytes).min(4 << 20)).sum()
+    lines.chain(quarters).chain([1 << 20]).map(|bytes| (64 * bytes).min(16 << 20)).sum()
 }
 
 #[test]

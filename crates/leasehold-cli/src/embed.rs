@@ -69,7 +69,7 @@ impl Embed {
             Some(directory) => directory.clone(),
             None => Cache::of_user()?.model(&mut |event| progress.fetching(&event))?,
         };
-        let encoder = Encoder::open(&directory)
+        let encoder = Encoder::open(&directory, self.precision.into())
             .with_context(|| format!("cannot use the model in {}", directory.display()))?;
         let threads = self.threads.unwrap_or_else(processors);
         Ok(Run { source, encoder, threads, progress, signals: signals.clone() })

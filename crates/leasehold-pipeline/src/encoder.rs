@@ -6,7 +6,7 @@ use leasehold::{MemoryOwner, MemoryPool, Ragged};
 
 use crate::{
     error::{EmbedError, ModelError},
-    model::{Model, Workspace},
+    model::{Model, Precision, Workspace},
     tokenize::Tokenizer,
 };
 
@@ -29,8 +29,8 @@ impl Encoder {
     /// # Errors
     ///
     /// When one of them is missing, broken, or of a kind that is not supported.
-    pub fn open(directory: &Path) -> Result<Self, EmbedError> {
-        let model = Model::open(directory)?;
+    pub fn open(directory: &Path, precision: Precision) -> Result<Self, EmbedError> {
+        let model = Model::open(directory, precision)?;
         let path = directory.join("tokenizer.json");
         if !path.exists() {
             return Err(ModelError::Missing { path }.into());

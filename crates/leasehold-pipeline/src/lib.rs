@@ -20,7 +20,7 @@ pub use document::{Document, Place, Text};
 pub use encoder::{Encoder, Worker};
 pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};
 pub use fetch::{Cache, FetchEvent};
-pub use model::{Config, Model, Workspace};
+pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use runner::{Pipeline, Summary};
 pub use sink::{JsonlSink, NpySink, Sink};

@@ -2,7 +2,7 @@
 //!
 //! Usage: `peer-candle MODEL_DIRECTORY PASSAGES BATCH`; set `RAYON_NUM_THREADS` for the number of threads.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Error};
 use candle_core::{D, DType, Device, Tensor};
@@ -23,6 +23,7 @@ fn main() -> anyhow::Result<()> {
     let truncation = TruncationParams { max_length: 256, ..TruncationParams::default() };
     tokenizer.with_truncation(Some(truncation)).map_err(Error::msg)?;
     let text = fs::read_to_string(passages)?;
+    let started = Instant::now();
     let texts: Vec<&str> = text.lines().collect();
     let mut tokens = 0;
     let mut checksum = 0.0;
@@ -40,6 +41,6 @@ fn main() -> anyhow::Result<()> {
         let unit = mean.broadcast_div(&mean.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)?;
         checksum += unit.get(0)?.get(0)?.to_scalar::<f32>()?;
     }
-    println!("{tokens} tokens, checksum {checksum}");
+    println!("{tokens} tokens in {:.3} seconds, checksum {checksum}", started.elapsed().as_secs_f64());
     Ok(())
 }

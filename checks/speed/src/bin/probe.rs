@@ -6,12 +6,19 @@
 #![expect(unsafe_code, reason = "names that stay what they are in the binary, and single steps")]
 
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
-use leasehold::{Exclusive, Lessor, Memory, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, SharedOwner};
+use leasehold::{
+    BoundedPool, Exclusive, Lessor, Memory, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, SharedOwner,
+};
 
 /// What a probe returns when there is nothing to read.
 const NOTHING: u64 = u64::MAX;
 const LIVE: &str = "the lessor is alive";
+/// Calls before anything is counted. The first registers the thread and fills its caches; and a thread looks at the clock with
+/// its 342nd rent, if the machine is not too busy, and then not before the 1366th.
+const WARM: usize = 350;
 /// Repetitions of everything that is counted; xtask divides by the same number.
 const TIMES: u64 = 1000;
 
@@ -53,8 +60,14 @@ pub extern "C" fn probe_shared_deref(owner: &SharedOwner<u8>, index: usize) -> u
     owner.get(index).copied().map_or(NOTHING, u64::from)
 }
 
-/// For each operation a function that repeats it, and one that calls that after a first time, which is not counted: the
-/// first time registers the thread and fills its caches.
+/// Rents from what the thread keeps, and gives it back there.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn probe_rent(pool: &MemoryPool, len: usize) -> bool {
+    black_box(pool.rent::<u8>(len).as_ptr()).is_aligned()
+}
+
+/// For each operation a function that repeats it, and one that calls that after some times which are not counted.
 macro_rules! counted {
     ($($(#[$doc:meta])* $name:ident / $prepared:ident($state:ident: $State:ty = $new:expr) $operation:block)*) => {
         $(
@@ -69,7 +82,9 @@ macro_rules! counted {
 
             fn $prepared() {
                 let $state: &mut $State = &mut $new;
-                black_box($operation);
+                for _ in 0..WARM {
+                    black_box($operation);
+                }
                 $name($state);
             }
         )*
@@ -121,10 +136,27 @@ counted! {
         probe_span(&memory, 0);
         *free = lessor.revoke().try_take().ok();
     }
-    count_rent / rent(pool: &'static MemoryPool = MemoryPool::shared()) {
+    count_rent / rent(pool: MemoryPool = MemoryPool::new()) {
         pool.rent::<u8>(black_box(4096)).as_ptr()
     }
-    count_rent_and_revoke / rent_and_revoke(pool: &'static MemoryPool = MemoryPool::shared()) {
+    count_rent_within_budget / rent_within_budget(
+        pool: BoundedPool = MemoryPool::builder().build_bounded(1 << 20)
+    ) {
+        let mut context = Context::from_waker(Waker::noop());
+        let rented = pin!(pool.rent::<u8>(black_box(4096))).poll(&mut context);
+        black_box(rented.is_ready())
+    }
+    /// One of 64 that go back together.
+    count_rent_of_64 / rent_of_64(
+        many: (MemoryPool, Vec<MemoryOwner<u8>>) = (MemoryPool::new(), Vec::with_capacity(64))
+    ) {
+        let (pool, out) = &mut *many;
+        out.push(pool.rent(black_box(4096)));
+        if out.len() == out.capacity() {
+            out.clear();
+        }
+    }
+    count_rent_and_revoke / rent_and_revoke(pool: MemoryPool = MemoryPool::new()) {
         let mut owner = pool.rent::<u8>(black_box(4096));
         owner[0] = 1;
         let (lessor, memory) = owner.lease_read_only();
@@ -169,6 +201,9 @@ fn trace() {
     step::trace("probe_shared_deref", probe_shared_deref as *const (), || {
         probe_shared_deref(&shared, 0) == 1
     });
+    let pool = MemoryPool::new();
+    (0..WARM).for_each(|_| assert!(probe_rent(&pool, 4096)));
+    step::trace("probe_rent", probe_rent as *const (), || probe_rent(&pool, 4096));
 }
 
 /// Executes one instruction at a time, by the processor's trap flag.

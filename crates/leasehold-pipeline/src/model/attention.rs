@@ -1,17 +1,9 @@
 //! Self-attention within each row of a ragged batch.
 
 use super::{
-    matmul::{Output, matrix, matrix_mut, multiply},
-    pointwise::Pointwise,
+    kernel::{Kernel, Line, PANEL, ROWS, Rows, Sums},
+    workspace::Scratch,
 };
-
-/// Queries, keys and values of one row: `tokens` rows of `heads * head_width` values each.
-#[derive(Clone, Copy)]
-pub(super) struct Projected<'a> {
-    pub(super) query: &'a [f32],
-    pub(super) key: &'a [f32],
-    pub(super) value: &'a [f32],
-}
 
 /// The shape of the heads.
 #[derive(Clone, Copy)]
@@ -20,40 +12,104 @@ pub(super) struct Heads {
     pub(super) width: usize,
 }
 
+impl Heads {
+    /// Lines that the values of so many tokens become.
+    pub(super) fn value_lines(self, tokens: usize) -> usize {
+        self.width.div_ceil(PANEL) * tokens
+    }
+
+    /// Lines that the keys of so many tokens become.
+    pub(super) fn key_lines(self, tokens: usize) -> usize {
+        tokens.div_ceil(PANEL) * self.width
+    }
+}
+
 /// Writes what each token of one row takes from the others into `context`, head by head.
 ///
-/// `scores` and `inverse_sums` are scratch for at least `tokens * tokens` and `tokens` values.
+/// `projected` has queries, keys and values of a token side by side, so its rows are three times as wide as those of
+/// `context`. Keys and values become panels; the scores of one tile of queries stay in the first cache until they have
+/// become context.
 pub(super) fn attend(
-    pointwise: Pointwise,
+    kernel: Kernel,
     heads: Heads,
-    projected: Projected<'_>,
+    projected: &[f32],
     context: &mut [f32],
-    scores: &mut [f32],
-    inverse_sums: &mut [f32],
+    scratch: &mut Scratch,
 ) {
     let width = heads.count * heads.width;
     let tokens = context.len() / width;
-    let scores = &mut scores[..tokens * tokens];
-    let inverse_sums = &mut inverse_sums[..tokens];
-    let scale = 1.0 / (heads.width as f32).sqrt();
-    for head in 0..heads.count {
-        let column = head * heads.width;
-        let of_head = |values| matrix(values, width).submatrix(0, column, tokens, heads.width);
-        multiply(
-            matrix_mut(scores, tokens),
-            Output::Replace,
-            of_head(projected.query),
-            of_head(projected.key).transpose(),
-            scale,
-        );
-        pointwise.exponentials(scores, inverse_sums);
-        multiply(
-            matrix_mut(context, width).submatrix_mut(0, column, tokens, heads.width),
-            Output::Replace,
-            matrix(scores, tokens),
-            of_head(projected.value),
-            1.0,
-        );
-        pointwise.scale_rows(context, width, column, heads.width, inverse_sums);
+    for column in (0..width).step_by(heads.width) {
+        let packed = Packed {
+            tokens,
+            width: heads.width,
+            keys: &mut scratch.keys[..heads.key_lines(tokens)],
+            values: &mut scratch.values[..heads.value_lines(tokens)],
+        };
+        let packed =
+            packed.fill(kernel, &projected[width + column..], &projected[2 * width + column..], 3 * width);
+        let queries = projected.chunks(ROWS * 3 * width);
+        for (queries, context) in queries.zip(context.chunks_mut(ROWS * width)) {
+            let count = context.len() / width;
+            let queries = Rows::new(bytemuck::cast_slice(&queries[column..]), 3 * width, count);
+            let totals = packed.score(kernel, queries, count, &mut scratch.scores);
+            packed.gather(kernel, &scratch.scores, &totals[..count], &mut context[column..], width);
+        }
+    }
+}
+
+/// Keys and values of one head, as panels.
+struct Packed<'a> {
+    tokens: usize,
+    width: usize,
+    /// For each 32 tokens as many lines as the head is wide.
+    keys: &'a mut [Line],
+    /// For each 32 columns of the head as many lines as there are tokens.
+    values: &'a mut [Line],
+}
+
+impl Packed<'_> {
+    fn fill(self, kernel: Kernel, keys: &[f32], values: &[f32], stride: usize) -> Self {
+        for (panel, lines) in self.keys.chunks_exact_mut(self.width).enumerate() {
+            let first = panel * PANEL;
+            kernel.transpose(&keys[first * stride..], stride, PANEL.min(self.tokens - first), lines);
+        }
+        for (panel, lines) in self.values.chunks_exact_mut(self.tokens).enumerate() {
+            let first = panel * PANEL;
+            kernel.gather(&values[first..], stride, PANEL.min(self.width - first), lines);
+        }
+        self
+    }
+
+    /// Writes `exp(query * key)` for each key into rows of `scores`, and returns the sums of the rows.
+    fn score(&self, kernel: Kernel, queries: Rows<'_>, count: usize, scores: &mut [f32]) -> [f32; ROWS] {
+        let stride = self.stride();
+        let mut sums: Sums<f32> = [[0.0; PANEL]; ROWS];
+        for (panel, lines) in self.keys.chunks_exact(self.width).enumerate() {
+            kernel.multiply(queries, lines, &mut sums);
+            for (row, sums) in sums[..count].iter().enumerate() {
+                scores[row * stride + panel * PANEL..][..PANEL].copy_from_slice(sums);
+            }
+        }
+        let mut totals = [0.0; ROWS];
+        let scale = 1.0 / (self.width as f32).sqrt();
+        kernel.exponentials(scores, stride, self.tokens, scale, &mut totals[..count]);
+        totals
+    }
+
+    /// Adds up the values, each as much as its score says.
+    fn gather(&self, kernel: Kernel, scores: &[f32], totals: &[f32], context: &mut [f32], width: usize) {
+        let scores = Rows::new(bytemuck::cast_slice(scores), self.stride(), totals.len());
+        let mut sums: Sums<f32> = [[0.0; PANEL]; ROWS];
+        for (panel, lines) in self.values.chunks_exact(self.tokens).enumerate() {
+            let first = panel * PANEL;
+            kernel.multiply(scores, lines, &mut sums);
+            let columns = PANEL.min(self.width - first);
+            kernel.divide(&sums, totals, &mut context[first..], width, columns);
+        }
+    }
+
+    /// From one row of scores to the next.
+    fn stride(&self) -> usize {
+        self.tokens.next_multiple_of(PANEL)
     }
 }

@@ -5,21 +5,22 @@ use std::path::Path;
 use leasehold::{MemoryPool, Ragged};
 
 use super::{
-    Config, Workspace,
-    attention::{Heads, Projected, attend},
-    matmul::{Output, matrix, matrix_mut, multiply},
-    pointwise::{LayerNorm, Pointwise},
+    Config, Pooling, Precision, Workspace,
+    attention::{Heads, attend},
+    kernel::{Kernel, LayerNorm, Then},
+    linear::{Linear, block_of},
     weights::{Tensor, Weights},
 };
 use crate::error::ModelError;
 
-/// A BERT encoder with mean pooling, whose weights lie in a mapped file.
+/// A BERT or RoBERTa encoder with its pooling, whose embeddings lie in a mapped file and whose products are packed.
 ///
 /// Immutable and shared by all workers; each brings its own [`Workspace`].
 #[derive(Debug)]
 pub struct Model {
     config: Config,
-    pointwise: Pointwise,
+    precision: Precision,
+    kernel: Kernel,
     words: Tensor,
     positions: Tensor,
     /// The embedding of the first token type, the only one that embedding uses.
@@ -31,25 +32,32 @@ pub struct Model {
 impl Model {
     /// Opens the model in a directory with `config.json` and `model.safetensors`.
     ///
-    /// The weights are mapped and used in place: this reads the index of the file, no more. The file must not
-    /// be written to or cut while the model lives.
+    /// Embeddings are mapped and used in place; the weights of products are packed once, for all workers. The file must
+    /// not be written to or cut while the model lives.
     ///
     /// # Errors
     ///
-    /// When a file is missing, broken, or of a model that is not a BERT encoder in f32.
-    pub fn open(directory: &Path) -> Result<Self, ModelError> {
+    /// When a file is missing, broken, or of a model that is not supported.
+    pub fn open(directory: &Path, precision: Precision) -> Result<Self, ModelError> {
         let config = Config::open(directory)?;
         let path = directory.join("model.safetensors");
-        let mut weights = Weights::open(&path)?;
+        let weights = Weights::open(&path)?;
         let width = config.hidden_size;
-        let words = weights.take("embeddings.word_embeddings.weight", &[config.vocabulary, width])?;
-        let positions = weights.take("embeddings.position_embeddings.weight", &[config.positions, width])?;
-        let kind = weights.take("embeddings.token_type_embeddings.weight", &[2, width])?;
-        let norm = Norm::take(&mut weights, "embeddings.LayerNorm", width)?;
+        let words = weights.tensor("embeddings.word_embeddings.weight", &[config.vocabulary, width])?;
+        let positions =
+            weights.tensor("embeddings.position_embeddings.weight", &[config.positions, width])?;
+        let kind = weights.tensor("embeddings.token_type_embeddings.weight", &[config.kinds, width])?;
+        let norm = Norm::take(&weights, "embeddings.LayerNorm", width)?;
         let layers = (0..config.layers)
-            .map(|layer| Layer::take(&mut weights, &config, layer))
+            .map(|layer| Layer::take(&weights, &config, precision, layer))
             .collect::<Result<_, _>>()?;
-        Ok(Self { config, pointwise: Pointwise::detect(), words, positions, kind, norm, layers })
+        Ok(Self { config, precision, kernel: Kernel::detect(), words, positions, kind, norm, layers })
+    }
+
+    /// How exactly it computes.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The shape of the model.
@@ -61,7 +69,7 @@ impl Model {
     /// Rents the blocks that [`embed`](Self::embed) needs for batches of at most `tokens` tokens.
     #[must_use]
     pub fn workspace(&self, pool: &MemoryPool, tokens: usize) -> Workspace {
-        Workspace::rent(pool, &self.config, tokens, self.config.max_tokens.min(tokens))
+        Workspace::rent(pool, &self.config, self.precision, tokens, self.config.max_tokens.min(tokens))
     }
 
     /// Writes one unit vector of `hidden_size` values into `out` for each row of `batch`.
@@ -89,7 +97,11 @@ impl Model {
             self.feed_forward(layer, batch.values().len(), workspace);
         }
         for (row, out) in batch.offsets().windows(2).zip(out.chunks_exact_mut(width)) {
-            self.pointwise.mean_unit(&workspace.hidden[row[0] * width..row[1] * width], out);
+            let pooled = match self.config.pooling {
+                Pooling::Mean => row[0]..row[1],
+                Pooling::Cls => row[0]..row[0] + 1,
+            };
+            self.kernel.mean_unit(&workspace.hidden[pooled.start * width..pooled.end * width], out);
         }
         Ok(())
     }
@@ -124,7 +136,7 @@ impl Model {
         let hidden = &mut workspace.hidden[..batch.values().len() * width];
         let mut vectors = hidden.chunks_exact_mut(width);
         for row in 0..batch.rows() {
-            let places = positions.chunks_exact(width);
+            let places = positions.chunks_exact(width).skip(self.config.first_position);
             for ((token, place), vector) in batch.row(row).iter().zip(places).zip(&mut vectors) {
                 let word = &words[*token as usize * width..][..width];
                 for (((value, word), place), kind) in vector.iter_mut().zip(word).zip(place).zip(kind) {
@@ -132,67 +144,46 @@ impl Model {
                 }
             }
         }
-        self.pointwise.layer_norm(hidden, self.norm.view(&self.config));
+        self.kernel.layer_norm(hidden, self.norm.view(&self.config));
     }
 
     fn attention(&self, layer: &Layer, batch: &Ragged<u32>, workspace: &mut Workspace) {
         let width = self.config.hidden_size;
-        let used = ..batch.values().len() * width;
-        let hidden = &mut workspace.hidden[used];
-        let query = &mut workspace.query[used];
-        let key = &mut workspace.key[used];
-        let value = &mut workspace.value[used];
-        let context = &mut workspace.context[used];
-        for (linear, out) in [(&layer.query, &mut *query), (&layer.key, key), (&layer.value, value)] {
-            linear.apply(hidden, out);
-            self.pointwise.add_bias(out, linear.bias.values());
-        }
-        let (key, value) = (&workspace.key[used], &workspace.value[used]);
+        let tokens = batch.values().len();
+        let hidden = &workspace.hidden[..tokens * width];
+        let projected = &mut workspace.projected[..tokens * 3 * width];
+        layer.project.apply(self.kernel, hidden, projected, Then::Store, &mut workspace.words);
         let heads = Heads { count: self.config.heads, width: self.config.head_width() };
         for row in batch.offsets().windows(2) {
-            let row = row[0] * width..row[1] * width;
-            let projected =
-                Projected { query: &query[row.clone()], key: &key[row.clone()], value: &value[row.clone()] };
-            let (scores, sums) = (&mut workspace.scores, &mut workspace.inverse_sums);
-            attend(self.pointwise, heads, projected, &mut context[row], scores, sums);
+            let projected = &projected[row[0] * 3 * width..row[1] * 3 * width];
+            let context = &mut workspace.context[row[0] * width..row[1] * width];
+            attend(self.kernel, heads, projected, context, &mut workspace.scratch);
         }
-        // The queries are done with; their block takes the next product.
-        layer.output.apply(context, query);
-        let norm = layer.attention_norm.view(&self.config);
-        self.pointwise.add_layer_norm(hidden, query, layer.output.bias.values(), norm);
     }
 
-    /// Widens, activates and narrows one slab of columns at a time, so that a slab stays in cache between
-    /// the three and the wide activations never exist as a whole.
+    /// What comes after the attention, for one block of tokens after the other, so that a block stays in the processor's
+    /// own cache on its way, and only its wide activations exist.
     fn feed_forward(&self, layer: &Layer, tokens: usize, workspace: &mut Workspace) {
         let width = self.config.hidden_size;
-        let wide = self.config.intermediate_size;
-        let hidden = &mut workspace.hidden[..tokens * width];
-        let sum = &mut workspace.query[..tokens * width];
-        let up = matrix(layer.up.weight.values(), width);
-        let down = matrix(layer.down.weight.values(), wide);
-        let mut column = 0;
-        while column < wide {
-            let columns = self.config.inner_slab().min(wide - column);
-            let slab = &mut workspace.inner[..tokens * columns];
-            let rows = up.submatrix(column, 0, columns, width).transpose();
-            multiply(matrix_mut(slab, columns), Output::Replace, matrix(hidden, width), rows, 1.0);
-            self.pointwise.bias_gelu(slab, &layer.up.bias.values()[column..column + columns]);
-            let output = if column == 0 { Output::Replace } else { Output::Add };
-            let rows = down.submatrix(0, column, width, columns).transpose();
-            multiply(matrix_mut(sum, width), output, matrix(slab, columns), rows, 1.0);
-            column += columns;
+        let words = &mut workspace.words;
+        let block = block_of(tokens) * width;
+        let hidden = workspace.hidden[..tokens * width].chunks_mut(block);
+        for (hidden, context) in hidden.zip(workspace.context.chunks(block)) {
+            let rows = hidden.len() / width;
+            let inner = &mut workspace.inner[..rows * self.config.intermediate_size];
+            layer.output.apply(self.kernel, &context[..rows * width], hidden, Then::Add, words);
+            self.kernel.layer_norm(hidden, layer.attention_norm.view(&self.config));
+            layer.up.apply(self.kernel, hidden, inner, Then::Activate(self.config.activation), words);
+            layer.down.apply(self.kernel, inner, hidden, Then::Add, words);
+            self.kernel.layer_norm(hidden, layer.output_norm.view(&self.config));
         }
-        let norm = layer.output_norm.view(&self.config);
-        self.pointwise.add_layer_norm(hidden, sum, layer.down.bias.values(), norm);
     }
 }
 
 #[derive(Debug)]
 struct Layer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    /// Queries, keys and values in one product.
+    project: Linear,
     output: Linear,
     attention_norm: Norm,
     up: Linear,
@@ -201,42 +192,26 @@ struct Layer {
 }
 
 impl Layer {
-    fn take(weights: &mut Weights<'_>, config: &Config, layer: usize) -> Result<Self, ModelError> {
+    fn take(
+        weights: &Weights<'_>,
+        config: &Config,
+        precision: Precision,
+        layer: usize,
+    ) -> Result<Self, ModelError> {
         let (width, wide) = (config.hidden_size, config.intermediate_size);
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-        let mut linear = |part: &str, rows, columns| Linear::take(weights, &name(part), rows, columns);
-        let query = linear("attention.self.query", width, width)?;
-        let key = linear("attention.self.key", width, width)?;
-        let value = linear("attention.self.value", width, width)?;
-        let output = linear("attention.output.dense", width, width)?;
-        let up = linear("intermediate.dense", wide, width)?;
-        let down = linear("output.dense", width, wide)?;
-        let attention_norm = Norm::take(weights, &name("attention.output.LayerNorm"), width)?;
-        let output_norm = Norm::take(weights, &name("output.LayerNorm"), width)?;
-        Ok(Self { query, key, value, output, attention_norm, up, down, output_norm })
-    }
-}
-
-/// A learned product: one row of weights per output column, as PyTorch stores it.
-#[derive(Debug)]
-struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-    columns: usize,
-}
-
-impl Linear {
-    fn take(weights: &mut Weights<'_>, name: &str, rows: usize, columns: usize) -> Result<Self, ModelError> {
-        let weight = weights.take(&format!("{name}.weight"), &[rows, columns])?;
-        let bias = weights.take(&format!("{name}.bias"), &[rows])?;
-        Ok(Self { weight, bias, columns })
-    }
-
-    /// Writes the product without the bias, which the step that follows adds on its way.
-    fn apply(&self, input: &[f32], out: &mut [f32]) {
-        let weight = matrix(self.weight.values(), self.columns);
-        let out = matrix_mut(out, weight.nrows());
-        multiply(out, Output::Replace, matrix(input, self.columns), weight.transpose(), 1.0);
+        let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+        let linear = |names: &[String], shape| Linear::take(weights, precision, names, shape);
+        // Eight bits are too few for these weights: their inputs are mostly near zero, and some are very large.
+        let narrow = if precision == Precision::Int8 { Precision::Int16 } else { precision };
+        Ok(Self {
+            project: linear(&projections, (width, width))?,
+            output: linear(&[name("attention.output.dense")], (width, width))?,
+            up: linear(&[name("intermediate.dense")], (wide, width))?,
+            down: Linear::take(weights, narrow, &[name("output.dense")], (width, wide))?,
+            attention_norm: Norm::take(weights, &name("attention.output.LayerNorm"), width)?,
+            output_norm: Norm::take(weights, &name("output.LayerNorm"), width)?,
+        })
     }
 }
 
@@ -247,9 +222,9 @@ struct Norm {
 }
 
 impl Norm {
-    fn take(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<Self, ModelError> {
-        let weight = weights.take(&format!("{name}.weight"), &[width])?;
-        let bias = weights.take(&format!("{name}.bias"), &[width])?;
+    fn take(weights: &Weights<'_>, name: &str, width: usize) -> Result<Self, ModelError> {
+        let weight = weights.tensor(&format!("{name}.weight"), &[width])?;
+        let bias = weights.tensor(&format!("{name}.bias"), &[width])?;
         Ok(Self { weight, bias })
     }
 

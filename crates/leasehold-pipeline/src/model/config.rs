@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+use super::kernel::Activation;
 use crate::error::ModelError;
 
 /// Tokens that a passage may have, special ones included, where the model does not say.
@@ -27,6 +28,14 @@ pub struct Config {
     pub vocabulary: usize,
     /// Number of positions the model has learned.
     pub positions: usize,
+    /// Kinds of token that the model has learned; embedding uses the first.
+    pub kinds: usize,
+    /// The position of a passage's first token; RoBERTa leaves out as many as its padding token's number, and one more.
+    pub first_position: usize,
+    /// What comes between the two products of the feed-forward part.
+    pub activation: Activation,
+    /// How the vectors of a passage's tokens become one.
+    pub pooling: Pooling,
     /// What is added to a variance before it divides.
     pub epsilon: f32,
     /// Longest passage in tokens, special ones included; the rest is cut off.
@@ -44,12 +53,17 @@ impl Config {
         let raw: RawConfig = read(&path)?.ok_or_else(|| ModelError::Missing { path: path.clone() })?;
         let limits: RawLimits = read(&directory.join("sentence_bert_config.json"))?.unwrap_or_default();
         let pooling_path = directory.join("1_Pooling").join("config.json");
-        if let Some(pooling) = read::<RawPooling>(&pooling_path)?
-            && !pooling.is_mean()
-        {
-            return Err(unsupported(&pooling_path, "it pools otherwise than by the mean of all tokens"));
-        }
+        let pooling = match read::<RawPooling>(&pooling_path)? {
+            Some(raw) => raw.pooling().ok_or_else(|| {
+                unsupported(
+                    &pooling_path,
+                    "it pools otherwise than by the mean of all tokens or by the first",
+                )
+            })?,
+            None => Pooling::Mean,
+        };
         raw.check(&path)?;
+        let first_position = raw.first_position();
         Ok(Self {
             hidden_size: raw.hidden_size,
             layers: raw.num_hidden_layers,
@@ -57,11 +71,15 @@ impl Config {
             intermediate_size: raw.intermediate_size,
             vocabulary: raw.vocab_size,
             positions: raw.max_position_embeddings,
+            kinds: raw.type_vocab_size,
+            first_position,
+            activation: raw.activation(&path)?,
+            pooling,
             epsilon: raw.layer_norm_eps,
             max_tokens: limits
                 .max_seq_length
                 .unwrap_or(DEFAULT_MAX_TOKENS)
-                .clamp(2, raw.max_position_embeddings),
+                .clamp(2, raw.max_position_embeddings - first_position),
         })
     }
 
@@ -70,11 +88,16 @@ impl Config {
     pub fn head_width(&self) -> usize {
         self.hidden_size / self.heads
     }
+}
 
-    /// How many columns of the feed-forward part are computed at a time, so that they stay in cache.
-    pub(super) fn inner_slab(&self) -> usize {
-        self.hidden_size.min(self.intermediate_size)
-    }
+/// How the vectors of a passage's tokens become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pooling {
+    /// Their mean.
+    Mean,
+    /// The first one, which is the classification token's.
+    Cls,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +114,12 @@ struct RawConfig {
     #[serde(default = "RawConfig::default_activation")]
     hidden_act: String,
     position_embedding_type: Option<String>,
+    #[serde(default = "RawConfig::default_kinds")]
+    type_vocab_size: usize,
+    #[serde(default)]
+    pad_token_id: Option<usize>,
+    #[serde(default)]
+    is_decoder: bool,
 }
 
 impl RawConfig {
@@ -102,12 +131,39 @@ impl RawConfig {
         "gelu".to_owned()
     }
 
-    fn check(&self, path: &Path) -> Result<(), ModelError> {
-        if self.model_type != "bert" {
-            return Err(unsupported(path, &format!("its model_type is {:?}, not \"bert\"", self.model_type)));
+    fn default_kinds() -> usize {
+        2
+    }
+
+    fn is_roberta(&self) -> bool {
+        ["roberta", "xlm-roberta", "camembert"].contains(&self.model_type.as_str())
+    }
+
+    fn first_position(&self) -> usize {
+        if self.is_roberta() { self.pad_token_id.unwrap_or(1).saturating_add(1) } else { 0 }
+    }
+
+    fn activation(&self, path: &Path) -> Result<Activation, ModelError> {
+        match self.hidden_act.as_str() {
+            "gelu" => Ok(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
+            "relu" => Ok(Activation::Relu),
+            other => {
+                Err(unsupported(path, &format!("its hidden_act is {other:?}, not gelu, gelu_new or relu")))
+            }
         }
-        if self.hidden_act != "gelu" {
-            return Err(unsupported(path, &format!("its hidden_act is {:?}, not \"gelu\"", self.hidden_act)));
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ModelError> {
+        if self.model_type != "bert" && !self.is_roberta() {
+            let kind = &self.model_type;
+            return Err(unsupported(
+                path,
+                &format!("its model_type is {kind:?}, not bert, roberta or xlm-roberta"),
+            ));
+        }
+        if self.is_decoder {
+            return Err(unsupported(path, "it is a decoder"));
         }
         if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
             return Err(unsupported(path, "its positions are not absolute"));
@@ -118,6 +174,7 @@ impl RawConfig {
             ("num_attention_heads", self.num_attention_heads, 1 << 10),
             ("intermediate_size", self.intermediate_size, 1 << 18),
             ("vocab_size", self.vocab_size, 1 << 26),
+            ("type_vocab_size", self.type_vocab_size, 1 << 10),
         ];
         for (name, size, most) in sizes {
             if size == 0 || size > most {
@@ -127,6 +184,9 @@ impl RawConfig {
         if !(2..=1 << 20).contains(&self.max_position_embeddings) {
             let positions = self.max_position_embeddings;
             return Err(unsupported(path, &format!("its max_position_embeddings is {positions}")));
+        }
+        if self.first_position() > self.max_position_embeddings - 2 {
+            return Err(unsupported(path, "its pad_token_id leaves no positions"));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(unsupported(path, "its hidden_size is not a multiple of its num_attention_heads"));
@@ -153,11 +213,13 @@ struct RawPooling {
 }
 
 impl RawPooling {
-    fn is_mean(&self) -> bool {
-        self.pooling_mode_mean_tokens
-            && !self.pooling_mode_cls_token
-            && !self.pooling_mode_max_tokens
-            && !self.pooling_mode_mean_sqrt_len_tokens
+    fn pooling(&self) -> Option<Pooling> {
+        let rare = self.pooling_mode_max_tokens || self.pooling_mode_mean_sqrt_len_tokens;
+        match (self.pooling_mode_mean_tokens, self.pooling_mode_cls_token) {
+            (true, false) if !rare => Some(Pooling::Mean),
+            (false, true) if !rare => Some(Pooling::Cls),
+            _ => None,
+        }
     }
 }
 

@@ -7,11 +7,16 @@
 mod attention;
 mod bert;
 mod config;
-mod matmul;
-mod pointwise;
+mod kernel;
+mod linear;
+mod packing;
+mod precision;
 mod weights;
+mod words;
 mod workspace;
 
 pub use bert::Model;
-pub use config::Config;
+pub use config::{Config, Pooling};
+pub use kernel::Activation;
+pub use precision::Precision;
 pub use workspace::Workspace;

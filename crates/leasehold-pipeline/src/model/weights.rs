@@ -1,11 +1,14 @@
 //! Learned values, used where the mapped file has them.
 
-use std::{collections::HashMap, fs::File, io, path::Path};
+use std::{collections::HashMap, fs::File, io, ops::Range, path::Path};
 
 use leasehold::{MemoryOwner, SharedOwner};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::{error::ModelError, mapping};
+
+/// What the names of tensors begin with where the encoder is part of a larger model.
+const PREFIXES: [&str; 3] = ["bert.", "roberta.", "camembert."];
 
 /// One array of learned values.
 #[derive(Clone, Debug)]
@@ -35,10 +38,12 @@ impl Tensor {
     }
 }
 
-/// The tensors of a `model.safetensors` that nobody has taken yet.
+/// The tensors of a `model.safetensors`.
 pub(super) struct Weights<'a> {
     path: &'a Path,
-    tensors: HashMap<String, (Vec<usize>, SharedOwner<u8>)>,
+    file: File,
+    /// Shape of each, and the bytes of the file that it has.
+    tensors: HashMap<String, (Vec<usize>, Range<usize>)>,
     prefix: &'static str,
 }
 
@@ -64,23 +69,25 @@ impl<'a> Weights<'a> {
                 continue;
             }
             let start = view.data().as_ptr().addr() - mapping.as_ptr().addr();
-            let bytes = mapping.slice(start..start + view.data().len());
-            tensors.insert(name, (view.shape().to_vec(), bytes));
+            tensors.insert(name, (view.shape().to_vec(), start..start + view.data().len()));
         }
-        let prefix = if tensors.keys().any(|name| name.starts_with("bert.")) { "bert." } else { "" };
-        Ok(Self { path, tensors, prefix })
+        let has = |prefix: &&&str| tensors.keys().any(|name: &String| name.starts_with(**prefix));
+        let prefix = PREFIXES.iter().find(has).copied().unwrap_or_default();
+        Ok(Self { path, file, tensors, prefix })
     }
 
-    /// Takes the tensor of that name, which must have that shape.
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
+    /// Maps the tensor of that name, which must have that shape. Its pages are let go of when it is dropped.
+    pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, ModelError> {
         let name = format!("{}{name}", self.prefix);
         let malformed = |reason: String| ModelError::Malformed { path: self.path.to_owned(), reason };
-        let Some((found, bytes)) = self.tensors.remove(&name) else {
+        let Some((found, bytes)) = self.tensors.get(&name) else {
             return Err(malformed(format!("there is no f32 tensor {name:?} in it")));
         };
         if found != shape {
             return Err(malformed(format!("{name:?} has shape {found:?} where config.json says {shape:?}")));
         }
-        Ok(Tensor::new(bytes))
+        mapping::map_range(&self.file, bytes.start as u64, bytes.len())
+            .map(Tensor::new)
+            .map_err(|source| ModelError::Read { path: self.path.to_owned(), source })
     }
 }

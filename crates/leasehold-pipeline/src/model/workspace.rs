@@ -2,7 +2,13 @@
 
 use leasehold::{MemoryOwner, MemoryPool};
 
-use super::Config;
+use super::{
+    Config, Precision,
+    attention::Heads,
+    kernel::{Line, PANEL, ROWS},
+    linear::BLOCK,
+    words::Words,
+};
 
 /// Activations of one forward pass, in rented blocks.
 ///
@@ -10,30 +16,49 @@ use super::Config;
 #[derive(Debug)]
 pub struct Workspace {
     pub(super) tokens: usize,
+    /// What a layer gets and makes: one vector a token.
     pub(super) hidden: MemoryOwner<f32>,
-    pub(super) query: MemoryOwner<f32>,
-    pub(super) key: MemoryOwner<f32>,
-    pub(super) value: MemoryOwner<f32>,
+    /// Query, key and value of each token, side by side.
+    pub(super) projected: MemoryOwner<f32>,
+    /// What attention makes of them.
     pub(super) context: MemoryOwner<f32>,
+    /// The wide activations of one block of tokens.
     pub(super) inner: MemoryOwner<f32>,
+    pub(super) scratch: Scratch,
+    pub(super) words: Words,
+}
+
+/// What attention needs for one head of one row.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) keys: MemoryOwner<Line>,
+    pub(super) values: MemoryOwner<Line>,
     pub(super) scores: MemoryOwner<f32>,
-    pub(super) inverse_sums: MemoryOwner<f32>,
 }
 
 impl Workspace {
     /// Rents room for batches of at most `tokens` tokens, with rows of at most `longest`.
-    pub(super) fn rent(pool: &MemoryPool, config: &Config, tokens: usize, longest: usize) -> Self {
+    pub(super) fn rent(
+        pool: &MemoryPool,
+        config: &Config,
+        precision: Precision,
+        tokens: usize,
+        longest: usize,
+    ) -> Self {
         let width = tokens * config.hidden_size;
+        let heads = Heads { count: config.heads, width: config.head_width() };
         Self {
             tokens,
             hidden: pool.rent(width),
-            query: pool.rent(width),
-            key: pool.rent(width),
-            value: pool.rent(width),
+            projected: pool.rent(3 * width),
             context: pool.rent(width),
-            inner: pool.rent(tokens * config.inner_slab()),
-            scores: pool.rent(longest * longest),
-            inverse_sums: pool.rent(longest),
+            inner: pool.rent(tokens.min(BLOCK) * config.intermediate_size),
+            scratch: Scratch {
+                keys: pool.rent(heads.key_lines(longest)),
+                values: pool.rent(heads.value_lines(longest)),
+                scores: pool.rent(ROWS * longest.next_multiple_of(PANEL)),
+            },
+            words: Words::rent(pool, precision, config.hidden_size.max(config.intermediate_size)),
         }
     }
 

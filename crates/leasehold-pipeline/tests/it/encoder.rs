@@ -1,6 +1,9 @@
 //! The model against its reference.
 
-use crate::support::{cosine, embed, encoder};
+use leasehold::MemoryPool;
+use leasehold_pipeline::{Encoder, Precision};
+
+use crate::support::{cosine, embed, encoder, model_directory};
 
 const TEXTS: &str = include_str!("../golden/texts.json");
 const VECTORS: &[u8] = include_bytes!("../golden/vectors.npy");
@@ -30,6 +33,24 @@ fn vectors_are_those_of_the_reference_within_a_hundred_thousandth() {
         worst = worst.min(cosine);
     }
     println!("worst cosine {worst:.9}");
+}
+
+#[test]
+fn fewer_bits_keep_the_direction_that_they_promise() {
+    let (texts, expected) = golden();
+    for (precision, least) in
+        [(Precision::Bf16, 0.9999), (Precision::Int16, 0.9999), (Precision::Int8, 0.998)]
+    {
+        let encoder = Encoder::open(&model_directory(), precision).unwrap();
+        let vectors =
+            encoder.worker(MemoryPool::shared()).embed(texts.iter().map(|text| Ok(text.as_str()))).unwrap();
+        for (text, (vector, expected)) in
+            texts.iter().zip(vectors.chunks_exact(384).zip(expected.chunks_exact(384)))
+        {
+            let cosine = cosine(vector, expected);
+            assert!(cosine >= least, "{precision:?}: cosine {cosine} for {text:?}");
+        }
+    }
 }
 
 #[test]

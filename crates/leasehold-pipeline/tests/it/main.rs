@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot get what it needs has failed")]
 
 mod encoder;
+mod family;
 mod fetch;
 mod model;
 mod output;

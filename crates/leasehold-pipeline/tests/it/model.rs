@@ -3,7 +3,7 @@
 use std::fs;
 
 use leasehold::{MemoryPool, Ragged};
-use leasehold_pipeline::{EmbedError, Encoder, Model, ModelError, TokenizeError};
+use leasehold_pipeline::{EmbedError, Encoder, Model, ModelError, Precision, TokenizeError};
 use tempfile::TempDir;
 
 use crate::support::{encoder, model_directory, small_model as small, write_weights};
@@ -24,19 +24,22 @@ fn weights_need_not_be_aligned() {
     let bytes = fs::read(&path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
-    let expected = vector(&Model::open(aligned.path()).unwrap(), &[0, 3, 1]).unwrap();
+    let expected = vector(&Model::open(aligned.path(), Precision::F32).unwrap(), &[0, 3, 1]).unwrap();
     for spaces in 0..4 {
         let moved = small(|_| {});
         let header = format!("{header}{}", " ".repeat(spaces));
         write_weights(moved.path(), &header, &bytes[8 + length..]);
-        assert_eq!(vector(&Model::open(moved.path()).unwrap(), &[0, 3, 1]).unwrap(), expected);
+        assert_eq!(
+            vector(&Model::open(moved.path(), Precision::F32).unwrap(), &[0, 3, 1]).unwrap(),
+            expected
+        );
     }
 }
 
 #[test]
 fn batches_that_a_model_cannot_take_are_errors() {
     let directory = small(|_| {});
-    let model = Model::open(directory.path()).unwrap();
+    let model = Model::open(directory.path(), Precision::F32).unwrap();
     let unknown = vector(&model, &[0, 5]).unwrap_err();
     assert!(matches!(unknown, ModelError::UnknownToken { token: 5, vocabulary: 5 }), "{unknown}");
     let empty = vector(&model, &[]).unwrap_err();
@@ -56,8 +59,9 @@ fn batches_that_a_model_cannot_take_are_errors() {
 #[test]
 fn models_of_other_kinds_are_refused_with_the_reason() {
     let cases = [
-        ("model_type", serde_json::json!("roberta"), "model_type is \"roberta\""),
-        ("hidden_act", serde_json::json!("relu"), "hidden_act is \"relu\""),
+        ("model_type", serde_json::json!("distilbert"), "model_type is \"distilbert\""),
+        ("hidden_act", serde_json::json!("silu"), "hidden_act is \"silu\""),
+        ("is_decoder", serde_json::json!(true), "is a decoder"),
         ("num_attention_heads", serde_json::json!(3), "not a multiple"),
         ("num_attention_heads", serde_json::json!(0), "num_attention_heads is 0"),
         ("hidden_size", serde_json::json!(16), "has shape [5, 8] where config.json says [5, 16]"),
@@ -67,7 +71,7 @@ fn models_of_other_kinds_are_refused_with_the_reason() {
     ];
     for (name, value, expected) in cases {
         let directory = small(|config| config[name] = value.clone());
-        let error = Model::open(directory.path()).unwrap_err().to_string();
+        let error = Model::open(directory.path(), Precision::F32).unwrap_err().to_string();
         assert!(error.contains(expected), "{error:?} does not say {expected:?}");
     }
 }
@@ -77,17 +81,17 @@ fn a_model_with_another_pooling_is_refused() {
     let directory = small(|_| {});
     fs::create_dir(directory.path().join("1_Pooling")).unwrap();
     let path = directory.path().join("1_Pooling").join("config.json");
-    fs::write(&path, r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#).unwrap();
-    let error = Model::open(directory.path()).unwrap_err();
+    fs::write(&path, r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}"#).unwrap();
+    let error = Model::open(directory.path(), Precision::F32).unwrap_err();
     assert!(matches!(error, ModelError::Unsupported { .. }), "{error}");
     fs::write(&path, r#"{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}"#).unwrap();
-    Model::open(directory.path()).unwrap();
+    Model::open(directory.path(), Precision::F32).unwrap();
 }
 
 #[test]
 fn broken_and_missing_files_of_a_model_are_named() {
     let directory = TempDir::new().unwrap();
-    let open = || Encoder::open(directory.path()).unwrap_err();
+    let open = || Encoder::open(directory.path(), Precision::F32).unwrap_err();
     assert!(open().to_string().contains("config.json is missing"), "{}", open());
     fs::copy(model_directory().join("config.json"), directory.path().join("config.json")).unwrap();
     assert!(open().to_string().contains("model.safetensors is missing"), "{}", open());

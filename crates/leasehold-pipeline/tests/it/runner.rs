@@ -156,9 +156,12 @@ fn a_cancelled_run_gives_every_buffer_back() {
     assert!(matches!(error, EmbedError::Cancelled), "{error}");
     assert!(!sink.finished);
     assert_eq!(shared.owners(), 1, "every document was dropped");
-    // Six blocks of activations of 768 tokens and one of scores.
-    let activations = (6 * 768 * 8 + 256 * 256) * size_of::<f32>();
-    assert!(pool.idle_bytes() >= activations, "{} of {activations} bytes came back", pool.idle_bytes());
+    // One vector of eight for each of 768 tokens, three projections, the context, and the wide activations of a block.
+    let activations = ((1 + 3 + 1) * 768 * 8 + 336 * 12) * size_of::<f32>();
+    // A thread empties its cache when it ends, which is after what it ran has ended.
+    while pool.idle_bytes() < activations {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

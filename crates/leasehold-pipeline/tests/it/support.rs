@@ -7,7 +7,7 @@ use std::{
 };
 
 use leasehold::MemoryOwner;
-use leasehold_pipeline::{Cache, Encoder};
+use leasehold_pipeline::{Cache, Encoder, Precision};
 use tempfile::TempDir;
 
 /// The directory of the real model, fetched into the user's cache on first use.
@@ -19,7 +19,8 @@ pub(crate) fn model_directory() -> PathBuf {
 /// The real model, opened once.
 pub(crate) fn encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
-    ENCODER.get_or_init(|| Encoder::open(&model_directory()).expect("the fetched model opens"))
+    ENCODER
+        .get_or_init(|| Encoder::open(&model_directory(), Precision::F32).expect("the fetched model opens"))
 }
 
 /// The real tokenizer with a model so small that it takes no time.
@@ -33,7 +34,7 @@ pub(crate) fn small_encoder() -> &'static Encoder {
         let tokenizer = model_directory().join("tokenizer.json");
         fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
         // The mapping outlives the directory.
-        Encoder::open(directory.path()).expect("the small model opens")
+        Encoder::open(directory.path(), Precision::F32).expect("the small model opens")
     })
 }
 

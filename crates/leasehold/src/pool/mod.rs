@@ -23,7 +23,7 @@ pub use stats::{ClassStats, PoolStats};
 ///
 /// Every buffer is aligned to 64 bytes, or to what the [builder](Self::builder) was told. Sizes are rounded up to one of four
 /// classes per doubling, so a buffer is larger than its rent by 7.7 % in the mean and by a quarter at most; the owner has
-/// exactly the length that was asked for. Each thread keeps up to 64 buffers, or 4 MiB, of each class up to 1 MiB to
+/// exactly the length that was asked for. Each thread keeps up to 64 buffers, or 16 MiB, of each class up to 1 MiB to
 /// itself, in front of a common stock of at most 256 MiB. What comes back beyond that, or has not been used for ten to
 /// twenty seconds while the pool is in use, goes to the operating system.
 ///
@@ -253,14 +253,9 @@ impl Handle {
 
     fn exhausted(&self, asked: usize) -> Exhausted {
         let balance = self.store.balance();
-        let idle = self.store.idle_bytes();
-        Exhausted {
-            asked,
-            budget: balance.budget,
-            used: balance.held.saturating_sub(idle),
-            idle,
-            waiting: balance.waiting,
-        }
+        // Read apart from what is held, and while others go on.
+        let idle = self.store.idle_bytes().min(balance.held);
+        Exhausted { asked, budget: balance.budget, used: balance.held - idle, idle, waiting: balance.waiting }
     }
 
     fn reserve<T: Pod>(&self, len: usize, count: usize) -> Result<(), RentError> {

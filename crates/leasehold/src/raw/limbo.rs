@@ -9,9 +9,11 @@ use std::sync::Arc;
 use super::block::Block;
 use super::fence;
 use super::record::{self, Record};
-use super::reserve::{counted, finish_abandoned, try_finish};
+use super::reserve::{claim_abandoned, counted, try_finish};
+use super::source::release;
+use super::store;
 use super::word::{State, Word};
-use crate::sync::{Mutex, Ordering, lock, thread_local, try_lock};
+use crate::sync::{Mutex, Ordering, fence as full_fence, lock, thread_local, try_lock};
 
 /// Blocks that wait before a barrier is spent on them.
 const CAPACITY: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
@@ -31,17 +33,54 @@ struct Limbo {
     entries: Vec<Entry>,
     bytes: usize,
     seen: Vec<*const Block>,
+    /// Room for what a drain takes out, kept for the next one.
+    spare: Vec<Step>,
 }
 
 // SAFETY: the pointers in `seen` are compared only, and blocks and records are shared freely.
 unsafe impl Send for Limbo {}
+
+/// What is left to do for a block that has left the limbo.
+enum Step {
+    /// The block is ours alone.
+    Release(&'static Block),
+    /// A barrier has passed, and somebody may still be inside.
+    Settle(&'static Block, Word),
+}
+
+/// Steps to be taken with no lock held: they may run a backing, and wake who waits. When one panics, the others are taken
+/// nevertheless.
+struct Steps(Vec<Step>);
+
+impl Steps {
+    fn take(&mut self) {
+        while let Some(step) = self.0.pop() {
+            match step {
+                // SAFETY: `claim_abandoned` made us the only holder (R2).
+                Step::Release(block) => unsafe { release(block) },
+                Step::Settle(block, word) => settle(block, word),
+            }
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.take();
+    }
+}
 
 /// A limbo belongs to one thread, but a pool that is out of memory looks into all of them.
 type Shared = Arc<Mutex<Limbo>>;
 
 impl Limbo {
     fn new() -> Limbo {
-        Limbo { entries: Vec::with_capacity(CAPACITY), bytes: 0, seen: Vec::with_capacity(256) }
+        Limbo {
+            entries: Vec::with_capacity(CAPACITY),
+            bytes: 0,
+            seen: Vec::with_capacity(256),
+            spare: Vec::with_capacity(CAPACITY),
+        }
     }
 }
 
@@ -74,7 +113,7 @@ impl Drop for Own {
         // Loom's statics are gone by the time the main thread ends.
         #[cfg(not(leasehold_loom))]
         lock(&ALL).retain(|limbo| !Arc::ptr_eq(limbo, &self.0));
-        drain(&mut lock(&self.0), 0, 0);
+        drain(&self.0, 0, 0);
     }
 }
 
@@ -97,56 +136,89 @@ pub(super) fn push(block: &'static Block, word: Word) {
     }
 }
 
-/// False when somebody looks into the limbo at the moment, which may be this very thread, or when the thread is ending
-/// and has none any more.
-fn keep(limbo: &Mutex<Limbo>, entry: Entry) -> bool {
-    let Some(mut limbo) = try_lock(limbo) else { return false };
-    limbo.bytes += entry.bytes;
-    limbo.entries.push(entry);
-    if limbo.entries.len() == CAPACITY || limbo.bytes >= CAPACITY_BYTES {
-        drain(&mut limbo, CAPACITY / 2, CAPACITY_BYTES / 2);
+/// False when somebody looks into the limbo at the moment, or when the thread is ending and has none any more.
+fn keep(shared: &Mutex<Limbo>, entry: Entry) -> bool {
+    {
+        let Some(mut limbo) = try_lock(shared) else { return false };
+        limbo.bytes += entry.bytes;
+        limbo.entries.push(entry);
+        if limbo.entries.len() < CAPACITY && limbo.bytes < CAPACITY_BYTES {
+            drop(limbo);
+            flush_for_waiters(shared);
+            return true;
+        }
     }
+    drain(shared, CAPACITY / 2, CAPACITY_BYTES / 2);
+    flush_for_waiters(shared);
     true
+}
+
+/// Where somebody waits for the budget of a pool, nothing is kept from him.
+fn flush_for_waiters(limbo: &Mutex<Limbo>) {
+    // SeqCst: pairs with the fence in `Store::enqueue`: we see that somebody waits, or he looks into the limbo after us.
+    full_fence(Ordering::SeqCst); // unmodelled
+    if store::somebody_waits() {
+        drain(limbo, 0, 0);
+    }
 }
 
 /// Spends a barrier on what waits in this thread's limbo, if anything does.
 pub(crate) fn flush() {
-    let _ = OWN.try_with(|Own(limbo)| flush_one(limbo));
+    let _ = OWN.try_with(|Own(limbo)| drain(limbo, 0, 0));
 }
 
 /// As [`flush`], for every thread's.
 pub(crate) fn flush_all() {
     let all = lock(&ALL).clone();
     for limbo in all {
-        flush_one(&limbo);
-    }
-}
-
-fn flush_one(limbo: &Mutex<Limbo>) {
-    // When somebody else is at it, that one is about to release what there is, or this is a call from within.
-    if let Some(mut limbo) = try_lock(limbo) {
-        drain(&mut limbo, 0, 0);
+        drain(&limbo, 0, 0);
     }
 }
 
 /// Releases what can be released without a barrier, for models of just that.
 #[cfg(leasehold_loom)]
 pub(super) fn release_by_piggyback() {
-    OWN.with(|Own(limbo)| drain(&mut lock(limbo), CAPACITY, CAPACITY_BYTES));
+    OWN.with(|Own(limbo)| drain(limbo, CAPACITY, CAPACITY_BYTES));
 }
 
 /// Releases what can be released without a barrier, and the rest with one if more than is tolerated remains.
-fn drain(limbo: &mut Limbo, entries: usize, bytes: usize) {
-    limbo.entries.retain(|entry| !entry.release_by_piggyback());
-    limbo.bytes = limbo.entries.iter().map(|entry| entry.bytes).sum();
-    if limbo.entries.len() > entries || limbo.bytes > bytes {
-        release_by_barrier(limbo);
+fn drain(shared: &Mutex<Limbo>, entries: usize, bytes: usize) {
+    let mut steps = lock(shared).sort_out(entries, bytes);
+    steps.take();
+    let mut limbo = lock(shared);
+    if limbo.spare.capacity() == 0 {
+        limbo.spare = std::mem::take(&mut steps.0);
+    }
+}
+
+impl Limbo {
+    /// Takes out what is to be released. Runs nobody's code.
+    fn sort_out(&mut self, entries: usize, bytes: usize) -> Steps {
+        let Limbo { entries: waiting, seen, spare, .. } = self;
+        let mut steps = Steps(std::mem::take(spare));
+        waiting.retain(|entry| !entry.has_left_by_piggyback(&mut steps.0));
+        self.bytes = waiting.iter().map(|entry| entry.bytes).sum();
+        if waiting.len() > entries || self.bytes > bytes {
+            self.bytes = 0;
+            fence::heavy();
+            let complete = record::collect_everywhere(seen);
+            for Entry { block, word, .. } in waiting.drain(..) {
+                // Nobody was inside after the barrier, so nobody is.
+                let free = complete && !seen.contains(&std::ptr::from_ref(block)) && counted(block).is_zero();
+                if !free {
+                    steps.0.push(Step::Settle(block, word));
+                } else if claim_abandoned(block, word) {
+                    steps.0.push(Step::Release(block));
+                }
+            }
+        }
+        steps
     }
 }
 
 impl Entry {
-    /// True when the block is off our hands.
-    fn release_by_piggyback(&self) -> bool {
+    /// True when the block is off our hands, as soon as `steps` are taken.
+    fn has_left_by_piggyback(&self, steps: &mut Vec<Step>) -> bool {
         if self.block.word.load(Ordering::Relaxed) != self.word.bits() {
             return true;
         }
@@ -154,27 +226,11 @@ impl Entry {
         // All records, since those that continue the toucher's are its own to walk.
         let inside = || record::count_everywhere(self.block, self.word.in_state(State::Published)) > 0;
         let gone = record.touched_since(touches) && !inside() && counted(self.block).is_zero();
-        if gone {
-            // It fails only when the toucher itself released the block on its way out.
-            finish_abandoned(self.block, self.word);
+        // The claim fails only when the toucher itself released the block on its way out.
+        if gone && claim_abandoned(self.block, self.word) {
+            steps.push(Step::Release(self.block));
         }
         gone
-    }
-}
-
-#[cold]
-fn release_by_barrier(limbo: &mut Limbo) {
-    fence::heavy();
-    let Limbo { entries, bytes, seen } = limbo;
-    *bytes = 0;
-    let complete = record::collect_everywhere(seen);
-    for Entry { block, word, .. } in entries.drain(..) {
-        if complete && !seen.contains(&std::ptr::from_ref(block)) && counted(block).is_zero() {
-            // Nobody was inside after the barrier, so nobody is.
-            finish_abandoned(block, word);
-        } else {
-            settle(block, word);
-        }
     }
 }
 

@@ -380,13 +380,18 @@ pub(super) fn try_finish(block: &'static Block, now: Word) -> bool {
 
 /// Releases a block without lessor, unless somebody else does. For a caller that knows that nobody is inside.
 pub(super) fn finish_abandoned(block: &'static Block, now: Word) -> bool {
-    // Relaxed: what the readers did was acquired with the counts; the source was there before the lease, in which the
-    // caller has been, or behind a fence since the caller saw it abandoned.
-    let next = now.after().bits();
-    let won = block.word.compare_exchange(now.bits(), next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    let won = claim_abandoned(block, now);
     if won {
         // SAFETY: the exchange made us the only holder (R2): no lessor, no reservation, and nobody else won it.
         unsafe { release(block) };
     }
     won
+}
+
+/// Makes a block without lessor the caller's, who releases it; false when somebody else does. For a caller that knows that
+/// nobody is inside.
+pub(super) fn claim_abandoned(block: &Block, now: Word) -> bool {
+    // Relaxed: what the readers did was acquired with the counts; the source was there before the lease, in which the
+    // caller has been, or behind a fence since the caller saw it abandoned.
+    block.word.compare_exchange(now.bits(), now.after().bits(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }

@@ -43,7 +43,8 @@ const fn exchanged(class: usize) -> usize {
 /// What one thread keeps of one store.
 #[repr(C, align(128))]
 pub(super) struct Cache {
-    /// The store that the fast paths serve. Null while the cache is claimed, and where it is to stay empty.
+    /// The store that the fast paths serve. Null once the cache is claimed, until its thread comes by a slow path, and where
+    /// it is to stay empty.
     open_for: AtomicPtr<Store>,
     /// One while the owning thread is in a fast path.
     busy: AtomicUsize,
@@ -198,8 +199,9 @@ impl Cache {
         // Relaxed: ordered before the load by the light fence.
         self.busy.store(1, Ordering::Relaxed);
         fence::light();
-        // Acquire: pairs with the Release in `open`: we see the shelves as the claimant left them.
-        ptr::eq(self.open_for.load(Ordering::Acquire), store)
+        // Relaxed: null is a claimant's, whose fence makes us see it. Anything else is our own, stored under the books, by
+        // which the shelves came back to us.
+        ptr::eq(self.open_for.load(Ordering::Relaxed), store)
     }
 
     #[inline(always)]
@@ -257,11 +259,11 @@ impl Cache {
         shelved
     }
 
-    /// Lets the fast paths in. For whoever has the books.
+    /// Lets the fast paths in. For the owning thread, when it has the books.
     fn open(&self) {
         if fence::is_asymmetric() {
-            // Release: pairs with the Acquire in `enter`.
-            self.open_for.store(self.store.as_ptr().cast_mut(), Ordering::Release);
+            // Relaxed: see `enter`.
+            self.open_for.store(self.store.as_ptr().cast_mut(), Ordering::Relaxed);
         }
     }
 

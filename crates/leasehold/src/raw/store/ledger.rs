@@ -18,7 +18,21 @@ use crate::backing::BackingError;
 use crate::raw::block::{Block, Site};
 use crate::raw::owned::Owned;
 use crate::raw::{clock, limbo};
-use crate::sync::{Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
+
+#[cfg(not(leasehold_loom))]
+static STORES_WITH_WAITERS: AtomicUsize = AtomicUsize::new(0);
+
+#[cfg(leasehold_loom)]
+loom::lazy_static! {
+    static ref STORES_WITH_WAITERS: AtomicUsize = AtomicUsize::new(0);
+}
+
+/// Whether anybody waits for the budget of any pool.
+pub(in crate::raw) fn somebody_waits() -> bool {
+    // Relaxed: the caller has fenced.
+    STORES_WITH_WAITERS.load(Ordering::Relaxed) != 0
+}
 
 /// Why there is no block.
 #[derive(Debug)]
@@ -184,15 +198,20 @@ impl Store {
 
     /// Looks, and frees what has to be freed, until the look succeeds or is in vain.
     fn look_until_settled(&self, look: impl Fn(&mut Ledger) -> Look) -> Option<Grant> {
-        loop {
+        let found = loop {
             let looked = look(&mut lock(&self.ledger));
             match looked {
-                Look::Found(grant) => return Some(grant),
+                Look::Found(grant) => break Some(grant),
                 // With no lock held: a backing may ask its pool.
                 Look::Free(class, blocks) => self.discard_quietly(class, blocks),
-                Look::Nothing => return None,
+                Look::Nothing => break None,
             }
+        };
+        // Who queued up while we made room did not see that room.
+        if self.has(PRESSED) {
+            self.serve();
         }
+        found
     }
 
     /// Queues up for `len` elements.
@@ -203,14 +222,16 @@ impl Store {
             let mut ledger = lock(&self.ledger);
             ledger.queue.push_back(Arc::clone(&waiter));
             // Before we look for memory: who puts a block into a depot after our look sees it, and serves us.
-            // Relaxed: ordered by the fence that follows.
-            self.mode.fetch_or(PRESSED, Ordering::Relaxed);
+            // Relaxed: ordered by the depots' locks, and by `idle_bytes`.
+            if self.mode.fetch_or(PRESSED, Ordering::Relaxed) & PRESSED == 0 {
+                STORES_WITH_WAITERS.fetch_add(1, Ordering::Relaxed);
+            }
             ledger.queue.len()
         };
         events::queued(class, waiting);
-        // SeqCst: pairs with the fence in `settle_returns`.
-        fence(Ordering::SeqCst);
         let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };
+        // SeqCst: pairs with the fence in `limbo::flush_for_waiters`.
+        fence(Ordering::SeqCst); // unmodelled
         self.take_everything_back();
         self.serve();
         Ok(queued)
@@ -250,7 +271,9 @@ impl Store {
                 woken.0.push(waker);
             }
         }
-        self.mode.fetch_and(!PRESSED, Ordering::Relaxed);
+        if self.mode.fetch_and(!PRESSED, Ordering::Relaxed) & PRESSED != 0 {
+            STORES_WITH_WAITERS.fetch_sub(1, Ordering::Relaxed);
+        }
         Look::Nothing
     }
 
@@ -269,7 +292,8 @@ impl Store {
     /// Idle blocks to free, so that `bytes` fit into the budget. Nothing when that would not be enough.
     fn look_for_room(&self, ledger: &Ledger, bytes: usize) -> Look {
         let missing = ledger.held.saturating_add(bytes).saturating_sub(ledger.budget);
-        if self.idle_bytes.load(Ordering::Relaxed) < missing {
+        // Release: pairs with the Acquire in `put_idle`. A write, so that the two come one after the other.
+        if self.idle_bytes.fetch_add(0, Ordering::Release) < missing {
             return Look::Nothing;
         }
         let free = |class| {

@@ -35,12 +35,13 @@ use super::clock;
 use super::owned::Owned;
 use super::window::Window;
 use crate::backing::Backing;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 use cache::{CACHED_CLASSES, Cache, Seen};
 pub(crate) use census::{ClassCount, Outstanding};
 pub(crate) use class::ALIGNMENT;
 use class::{CLASSES, LARGEST, bytes_of, class_of};
 use depot::Depot;
+pub(super) use ledger::somebody_waits;
 use ledger::{Ledger, Parent};
 pub(crate) use ledger::{Queued, Shortage};
 use watch::Watch;
@@ -277,8 +278,11 @@ impl Store {
         taken
     }
 
+    /// Puts blocks into a depot. The caller looks afterwards whether somebody waits.
     fn put_idle(&self, class: usize, count: usize, blocks: impl IntoIterator<Item = &'static Block>) {
-        self.idle_bytes.fetch_add(count * bytes_of(class), Ordering::Relaxed);
+        // Acquire: pairs with the Release in `look_for_room`, which whoever waits comes by after it has said so: we see
+        // that, or that one, whose look is a write too, sees these bytes.
+        self.idle_bytes.fetch_add(count * bytes_of(class), Ordering::Acquire);
         self.depot(class).put(blocks);
     }
 
@@ -296,8 +300,6 @@ impl Store {
 
     /// To be called when something was put into a depot: frees what is more than depots may keep, and serves who waits.
     fn settle_returns(&self) {
-        // SeqCst: pairs with the fence in `enqueue`: we see that somebody waits, or that one sees what we put there.
-        fence(Ordering::SeqCst);
         let limit = if self.is_closed() { 0 } else { self.settings.idle_limit };
         if self.idle_bytes.load(Ordering::Relaxed) > limit {
             self.shed(limit);

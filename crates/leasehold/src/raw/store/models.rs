@@ -22,6 +22,8 @@ use crate::raw::owned::Owned;
 
 /// Bytes of the smallest class.
 const BLOCK: usize = 64;
+/// Bytes of a class that no thread keeps to itself.
+const LARGE: usize = 2 * BLOCK;
 /// Elements in a block.
 const LEN: usize = BLOCK / size_of::<u64>();
 
@@ -61,10 +63,10 @@ impl Cells {
 unsafe impl Backing for Cells {
     fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, BackingError> {
         #[repr(align(64))]
-        struct Lines([u64; LEN]);
-        assert_eq!(layout.size(), BLOCK);
+        struct Lines([u64; LARGE / size_of::<u64>()]);
+        assert!([BLOCK, LARGE].contains(&layout.size()));
         let number = self.made.fetch_add(1, Ordering::Relaxed) as u64;
-        let mut lines = Lines([0; LEN]);
+        let mut lines = Lines([0; LARGE / size_of::<u64>()]);
         lines.0[0] = number;
         Ok(NonNull::from(Box::leak(Box::new(lines))).cast())
     }
@@ -211,6 +213,28 @@ fn what_comes_back_goes_to_who_waits() {
         let owned = owned.unwrap_or_else(|| waiting.finish(true));
         cells.touch(owned.as_slice()[0]);
         drop(owned);
+        leave();
+        store.close();
+        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn a_block_of_another_size_makes_room_for_who_waits() {
+    // The one who returns looks for waiters after it has put its block away, the one who waits looks for blocks after it
+    // has said so; they meet at no lock.
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, LARGE);
+        let owned: Owned<u64> = store.rent(2 * LEN, Location::caller()).expect("the budget is free");
+        let other = thread::spawn(move || {
+            drop(owned);
+            leave();
+        });
+        let mut waiting = Waiting::new(&store);
+        let owned = waiting.poll();
+        other.join().unwrap();
+        drop(owned.unwrap_or_else(|| waiting.finish(true)));
         leave();
         store.close();
         assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
