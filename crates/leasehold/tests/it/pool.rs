@@ -163,6 +163,7 @@ fn trim_gives_back_what_is_idle_and_no_more() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "fills megabytes")]
 fn a_stock_full_of_large_buffers_does_not_turn_small_ones_away() {
     let pool = MemoryPool::builder().idle_limit(4 << 20).build();
     pool.reserve::<u8>(2 << 20, 2).unwrap();

@@ -21,8 +21,14 @@ use crate::raw::block::Block;
 use crate::raw::{clock, fence};
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
 
-/// The largest class a thread keeps to itself; larger blocks go straight to the depot.
-const CACHED_MAX: usize = if cfg!(leasehold_loom) { 64 } else { 1 << 20 };
+/// The largest class a thread keeps to itself; larger blocks go straight to the depot. Fewer where every step is dear.
+const CACHED_MAX: usize = if cfg!(leasehold_loom) {
+    64
+} else if cfg!(miri) {
+    4 << 10
+} else {
+    1 << 20
+};
 pub(super) const CACHED_CLASSES: usize = class_of(CACHED_MAX) + 1;
 /// Blocks on a full shelf.
 const SHELF: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
