@@ -128,6 +128,8 @@ impl World {
             .alignment([128, 256, 4096][usize::from(alignment) % 3])
             .decay(if kind & 4 == 0 { Duration::ZERO } else { Duration::from_millis(1) })
             .zero_on_return(zeroes)
+            // The oracle knows of no other limit than the budget.
+            .idle_limit(usize::MAX)
             .build_bounded(budget);
         World {
             counted,
