@@ -81,6 +81,8 @@ struct World {
     rents: Vec<Rented>,
     tasks: BTreeMap<usize, Task>,
     next: usize,
+    /// Whether something was revoked that may not be looked after.
+    revoked: bool,
     owners: Vec<(usize, MemoryOwner<u8>)>,
     lessors: Vec<(usize, AnyLessor)>,
     revocations: Vec<(usize, AnyRevocation)>,
@@ -126,6 +128,8 @@ impl World {
             .alignment([128, 256, 4096][usize::from(alignment) % 3])
             .decay(if kind & 4 == 0 { Duration::ZERO } else { Duration::from_millis(1) })
             .zero_on_return(zeroes)
+            // The oracle knows of no other limit than the budget.
+            .idle_limit(usize::MAX)
             .build_bounded(budget);
         World {
             counted,
@@ -138,6 +142,7 @@ impl World {
             rents: Vec::new(),
             tasks: BTreeMap::new(),
             next: 0,
+            revoked: false,
             owners: Vec::new(),
             lessors: Vec::new(),
             revocations: Vec::new(),
@@ -287,9 +292,11 @@ impl World {
         }
     }
 
-    /// What a thread has revoked it lets go of when it comes by the next time.
-    fn everybody_comes_by(&self) {
-        self.workers.iter().for_each(|worker| worker.run(|_| reclaim_now()));
+    /// What a thread has revoked counts as rented until it is looked after.
+    fn look_after_revoked(&mut self) {
+        if std::mem::take(&mut self.revoked) {
+            self.workers.iter().for_each(|worker| worker.run(|_| reclaim_now()));
+        }
     }
 
     // Tasks.
@@ -505,7 +512,7 @@ impl World {
         self.rents[id].running = false;
         self.rents[id].abandoned = true;
         self.left(id);
-        self.everybody_comes_by();
+        self.revoked = true;
     }
 
     fn try_reclaim(&mut self, worker: usize, pick: u8) {
@@ -669,8 +676,18 @@ impl World {
 
     // Checks.
 
-    /// Whether the figures are right, and who is to be woken was.
-    fn check(&self) {
+    /// Whether who is to be woken was, and the figures are right.
+    fn check(&mut self) {
+        // At once, also by what was revoked and is not looked after yet.
+        for (id, task) in &self.tasks {
+            let rings = usize::from(task.stage == Stage::Granted);
+            assert_eq!(task.bell.rings(), rings, "task {id} is {:?}", task.stage);
+        }
+        self.look_after_revoked();
+        self.check_figures();
+    }
+
+    fn check_figures(&self) {
         let held = self.counted.held();
         assert!(self.counted.peak() <= self.accounts[0].budget, "{} bytes", self.counted.peak());
         let mut known = 0;
@@ -694,10 +711,6 @@ impl World {
         // What is promised is held as memory, or as a right to it.
         let promised: usize = self.accounts.iter().map(|state| state.promised).sum();
         assert!(!all_open || held <= known + promised, "{held} bytes are held, {known} are known");
-        for (id, task) in &self.tasks {
-            let rings = usize::from(task.stage == Stage::Granted);
-            assert_eq!(task.bell.rings(), rings, "task {id} is {:?}", task.stage);
-        }
     }
 
     /// Gives everything back. Everybody who waits is served, and nothing is left.
@@ -725,7 +738,6 @@ impl World {
         while !self.pins_mut.is_empty() {
             self.end_pin_mut(0, order);
         }
-        self.everybody_comes_by();
         while !self.owners.is_empty() || !self.tasks.is_empty() {
             while !self.owners.is_empty() {
                 self.drop_owner(1, order);
