@@ -15,7 +15,8 @@ cargo xtask COMMAND
   test                 all tests that need no special build
   loom                 every model of the core, three preemptions
   orderings [PLACE]    weakens each memory ordering, or those of a file or line, in turn; a model must notice
-  miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows (16 seeds each)
+  miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
+                       those of the pool's edges too, and 16 seeds each
   fences               the core's tests with fences in place of membarrier
   tsan                 the core's tests and the stress program under ThreadSanitizer
   asan                 the core's tests and the stress program under AddressSanitizer

@@ -27,6 +27,10 @@ pub use stats::{ClassStats, PoolStats};
 /// itself, in front of a common stock of at most 256 MiB. What comes back beyond that, or has not been used for ten to
 /// twenty seconds while the pool is in use, goes to the operating system.
 ///
+/// A thread that ends leaves what it kept in stock. A child of `fork` may use what it has, and drop it; what other threads of the
+/// parent kept is lost to it, and a fork while another thread is inside the pool can leave a lock held, as with any
+/// allocator of one's own: rent in the child only if the parent forked with no other thread in the pool.
+///
 /// Cloning a pool gives another handle of it. Rents may outlive the pool: they free their memory when they end. A pool
 /// with a budget is a [`BoundedPool`].
 ///
@@ -141,7 +145,8 @@ impl MemoryPool {
         }
     }
 
-    /// Puts `count` buffers for `len` elements in stock, ahead of time.
+    /// Puts `count` buffers for `len` elements in stock, ahead of time. What the stock has no room for is let go again; see
+    /// [`PoolBuilder::idle_limit`].
     ///
     /// # Errors
     /// [`RentError`] when the memory is not to be had; the buffers that were made until then stay in stock.

@@ -31,7 +31,13 @@ const CACHED_MAX: usize = if cfg!(leasehold_loom) {
 };
 pub(super) const CACHED_CLASSES: usize = class_of(CACHED_MAX) + 1;
 /// Blocks on a full shelf.
-const SHELF: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
+const SHELF: usize = if cfg!(leasehold_loom) {
+    2
+} else if cfg!(miri) {
+    16
+} else {
+    64
+};
 /// Bytes on a full shelf, for classes where that is fewer blocks.
 const SHELF_BYTES: usize = 16 << 20;
 

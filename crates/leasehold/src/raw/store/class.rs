@@ -2,8 +2,14 @@
 
 /// Alignment of every pooled block, unless the pool asks for more: a cache line, and what the widest vector loads ask for.
 pub(crate) const ALIGNMENT: usize = 64;
-/// The largest class; rents beyond it fail. Models have only a few.
-pub(super) const LARGEST: usize = if cfg!(leasehold_loom) { 128 } else { 1 << (usize::BITS - 2) };
+/// The largest class; rents beyond it fail. Models have only a few, and fewer where every step is dear.
+pub(super) const LARGEST: usize = if cfg!(leasehold_loom) {
+    128
+} else if cfg!(miri) {
+    1 << 24
+} else {
+    1 << (usize::BITS - 2)
+};
 pub(super) const CLASSES: usize = class_of(LARGEST) + 1;
 
 /// The class whose blocks are the smallest that hold `bytes`, in whole cache lines: four classes per doubling, from 256
@@ -30,7 +36,7 @@ pub(super) const fn bytes_of(class: usize) -> usize {
     (5 + raw % 4) << (raw / 4 - 2)
 }
 
-#[cfg(all(test, not(leasehold_loom)))]
+#[cfg(all(test, not(any(leasehold_loom, miri))))]
 mod tests {
     use super::*;
 
