@@ -87,7 +87,7 @@ fn at_the_same_time(commands: Vec<Command>) -> Outcome {
     let run = |mut command| succeed(&mut command).map_err(|error| error.to_string());
     let work = || std::iter::from_fn(next).try_for_each(run);
     let results = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
     });
     for result in results {
