@@ -300,7 +300,7 @@ impl Cache {
         self.take(class)
     }
 
-    /// Keeps a block that comes back, and sends the lower half of a full shelf to the depot. False when nothing is to be
+    /// Keeps a block that comes back, and sends the lower three quarters of a full shelf to the depot. False when nothing is to be
     /// kept. For the owning thread.
     pub(super) fn keep_slow(&self, store: &Store, block: &'static Block, class: usize) -> bool {
         let mut books = lock(&self.books);
