@@ -78,7 +78,7 @@ impl Trace {
         let baton = Mutex::new(Baton { turn: 0, slots });
         let passed = Condvar::new();
         thread::scope(|scope| {
-            for me in 0..threads {
+            let spawn = |me| {
                 let (baton, passed, take) = (&baton, &passed, &take);
                 scope.spawn(move || {
                     for (turn, steps) in self.steps.chunks(STEPS_IN_A_TURN).enumerate() {
@@ -91,7 +91,12 @@ impl Trace {
                         baton.carry_out(steps, take);
                         passed.notify_all();
                     }
-                });
+                })
+            };
+            let workers: Vec<_> = (0..threads).map(spawn).collect();
+            // The scope alone does not wait for what the threads' locals do when they are destroyed.
+            for worker in workers {
+                worker.join().expect("a replay does not panic");
             }
         });
     }
