@@ -473,13 +473,49 @@ thread_local! {
     /// The cache this thread used last; null when there is none. Without a destructor, so that it can be read when
     /// other thread-locals are destroyed.
     static LAST: Cell<*const Cache> = const { Cell::new(ptr::null()) };
+    static RECENT: Recent = const { Recent::new() };
     static CACHES: Caches = const { Caches(Cell::new(Vec::new())) };
 }
 
 #[cfg(leasehold_loom)]
 thread_local! {
     static LAST: Cell<*const Cache> = Cell::new(ptr::null());
+    static RECENT: Recent = const { Recent::new() };
     static CACHES: Caches = Caches(Cell::new(Vec::new()));
+}
+
+/// The caches that a thread uses in turns, beside their stores. Emptied before a cache is let go.
+struct Recent {
+    places: [Cell<(*const Store, *const Cache)>; RECENT_STORES],
+    next: Cell<usize>,
+}
+
+/// Stores that a thread changes between without a search.
+const RECENT_STORES: usize = 4;
+
+impl Recent {
+    const NOWHERE: (*const Store, *const Cache) = (ptr::null(), ptr::null());
+
+    const fn new() -> Recent {
+        Recent { places: [const { Cell::new(Recent::NOWHERE) }; RECENT_STORES], next: Cell::new(0) }
+    }
+
+    #[inline]
+    fn find(&self, store: *const Store) -> Option<*const Cache> {
+        let place = self.places.iter().find(|place| ptr::eq(place.get().0, store))?;
+        Some(place.get().1)
+    }
+
+    /// Puts a cache that is not there in the place of the one that came first.
+    fn enter(&self, store: *const Store, cache: *const Cache) {
+        let next = self.next.get();
+        self.places[next].set((store, cache));
+        self.next.set((next + 1) % RECENT_STORES);
+    }
+
+    fn clear(&self) {
+        self.places.iter().for_each(|place| place.set(Recent::NOWHERE));
+    }
 }
 
 /// The caches of a thread. Only here are caches let go: when their store is gone, and when the thread ends.
@@ -493,6 +529,15 @@ fn last<'a>() -> Option<&'a Cache> {
     unsafe { LAST.with(Cell::get).as_ref() }
 }
 
+/// Leads the fast paths to this thread's cache of `store`, for threads that use several stores in turns. Tells whether they
+/// were led there just now.
+#[inline]
+pub(super) fn reselect(store: *const Store) -> bool {
+    let found = RECENT.with(|recent| recent.find(store));
+    let Some(cache) = found else { return false };
+    LAST.with(|last| last.replace(cache)) != cache
+}
+
 /// This thread's cache of `store`, which the fast paths find from here on. `None` while the thread is ending.
 pub(super) fn select(store: &Arc<Store>) -> Option<&Cache> {
     let selected = last().filter(|cache| cache.is_of(store));
@@ -503,10 +548,13 @@ pub(super) fn select(store: &Arc<Store>) -> Option<&Cache> {
 fn find(store: &Arc<Store>) -> Option<&Cache> {
     fence::decide();
     let found = CACHES.try_with(|Caches(caches)| {
-        LAST.with(|last| last.set(ptr::null()));
         let mut all = caches.take();
         // A store without an owner has no blocks, hence its cache is empty.
-        all.retain(|cache| cache.store.strong_count() > 0);
+        let is_gone = |cache: &Arc<Cache>| cache.store.strong_count() == 0;
+        if all.iter().any(is_gone) {
+            forget_all();
+            all.retain(|cache| !is_gone(cache));
+        }
         let known = all.iter().find(|cache| cache.is_of(store)).map(Arc::as_ptr);
         let cache = known.unwrap_or_else(|| {
             let made = Arc::new(Cache::new(store));
@@ -516,11 +564,18 @@ fn find(store: &Arc<Store>) -> Option<&Cache> {
             cache
         });
         caches.set(all);
+        RECENT.with(|recent| recent.enter(Arc::as_ptr(store), cache));
         LAST.with(|last| last.set(cache));
         cache
     });
     // SAFETY: it is in `CACHES` for as long as its store has an owner, which the caller has, and the thread goes on.
     found.ok().map(|cache| unsafe { &*cache })
+}
+
+/// Leads the fast paths nowhere, since caches are about to be let go.
+fn forget_all() {
+    LAST.with(|last| last.set(ptr::null()));
+    RECENT.with(Recent::clear);
 }
 
 #[cfg(not(leasehold_loom))]
@@ -533,7 +588,7 @@ impl Drop for Caches {
 impl Caches {
     /// Gives up what this thread keeps. It ends.
     fn part(&self) {
-        LAST.with(|last| last.set(ptr::null()));
+        forget_all();
         self.0.take().into_iter().for_each(|cache| cache.part());
     }
 }
