@@ -87,6 +87,22 @@ impl<T: Pod + Send> MemoryWriter<T> {
         MemoryWriter::new(pool.into(), Contiguous(()))
     }
 
+    /// A writer of segments, each of which stays where it is. Rents nothing before something is written.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, MemoryWriter};
+    ///
+    /// let mut writer = MemoryWriter::segmented(MemoryPool::shared());
+    /// writer.extend(0..10_000u32);
+    /// let sequence = writer.freeze();
+    /// assert_eq!((sequence.len(), sequence[9_999]), (10_000, 9_999));
+    /// assert!(sequence.as_single().is_none());
+    /// ```
+    pub fn segmented(pool: impl Into<AnyPool>) -> MemoryWriter<T, Segmented<T>> {
+        MemoryWriter::new(pool.into(), Segmented { full: Sequence::new() })
+    }
+
     /// What was written and not handed out.
     pub fn written(&self) -> &[T] {
         self.block.as_ref().map_or(&[], |block| &block.as_slice()[..self.written])
@@ -142,27 +158,11 @@ impl<T: Pod + Send> MemoryWriter<T> {
 }
 
 impl<T: Pod + Send> MemoryWriter<T, Segmented<T>> {
-    /// A writer of segments, each of which stays where it is. Rents nothing before something is written.
-    ///
-    /// # Examples
-    /// ```
-    /// use leasehold::{MemoryPool, MemoryWriter};
-    ///
-    /// let mut writer = MemoryWriter::segmented(MemoryPool::shared());
-    /// writer.extend(0..10_000u32);
-    /// let sequence = writer.freeze();
-    /// assert_eq!((sequence.len(), sequence[9_999]), (10_000, 9_999));
-    /// assert!(sequence.as_single().is_none());
-    /// ```
-    pub fn segmented(pool: impl Into<AnyPool>) -> Self {
-        MemoryWriter::new(pool.into(), Segmented { full: Sequence::new() })
-    }
-
     /// Hands out what was written, and goes on behind it in the same block. Copies nothing.
     ///
     /// # Examples
     /// ```
-    /// use leasehold::{MemoryPool, MemoryWriter, Sequence};
+    /// use leasehold::{MemoryPool, MemoryWriter};
     ///
     /// let mut writer = MemoryWriter::segmented(MemoryPool::shared());
     /// writer.push_slice(b"to be ");
