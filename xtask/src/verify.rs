@@ -121,7 +121,7 @@ pub fn bugs() -> Outcome {
 /// Each target for so many seconds.
 pub fn fuzz(arguments: &[String]) -> Outcome {
     let seconds = arguments.first().map_or("30", String::as_str);
-    for target in ["ops", "pool"] {
+    for target in ["ops", "pool", "sequence", "pipe"] {
         let run = format!("+nightly fuzz run {target} -- -max_total_time={seconds}");
         let mut fuzz = Command::new("cargo");
         // Guards that are forgotten on purpose leak their buffers on purpose.
