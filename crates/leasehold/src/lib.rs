@@ -32,6 +32,11 @@
 //! | to give an address to the kernel, a device or C | [`Memory::pin`], [`ReadOnlyMemory::pin`] | two atomics, once |
 //! | to lend a local array to an actor or a task | [`scope`] | as a lease |
 //! | buffers again and again | [`MemoryPool`] | a few nanoseconds to rent |
+//! | to write what has no end yet, and have others read it meanwhile | [`MemoryWriter`] | nothing; to hand out, one atomic |
+//! | to read pieces as one | [`Sequence`], [`SequenceReader`] | a comparison at the borders |
+//! | to hand data from one task to another, within bounds | [`pipe()`] | one mutex a call |
+//! | rows of different lengths without padding | [`Ragged`] | nothing |
+//! | bytes as numbers, or numbers as bytes | [`MemoryOwner::cast`], [`SharedOwner::cast`], [`Number`] | a look at the address |
 //! | memory from somewhere else | [`MemoryManager`], [`MemoryOwner::from_raw_parts`] | nothing |
 //!
 //! # What you can count on
