@@ -170,7 +170,8 @@ impl<T: Send + 'static> PipeReader<T> {
     }
 
     fn store(&mut self) {
-        self.buffer.push_all(self.incoming.drain(..).map(SharedOwner));
+        let incoming = &mut self.incoming;
+        self.buffer.push_all(std::iter::from_fn(|| incoming.pop_front().map(SharedOwner)));
     }
 
     fn result(&self, found: Found) -> ReadResult<'_, T> {

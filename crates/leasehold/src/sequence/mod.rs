@@ -455,53 +455,70 @@ impl<T: Send + 'static> Sequence<T> {
 
     #[track_caller]
     pub(crate) fn push_all(&mut self, segments: impl IntoIterator<Item = SharedOwner<T>>) {
-        let mut segments = segments.into_iter().filter(|segment| !segment.is_empty()).peekable();
-        if segments.peek().is_none() {
-            return;
+        let mut segments = segments.into_iter().filter(|segment| !segment.is_empty());
+        let Some(mut segment) = segments.next() else { return };
+        let list = own(self.list.get_or_insert_default(), self.start..self.end);
+        if list.is_empty() {
+            (self.start, self.end) = (0, 0);
         }
-        self.own();
-        for segment in segments {
+        loop {
             if self.end.checked_add(segment.len()).is_none() {
-                self.rebase();
+                let gone = rebase(list);
+                (self.start, self.end) = (self.start - gone, self.end - gone);
             }
             let end =
                 self.end.checked_add(segment.len()).expect("a sequence has at most `usize::MAX` elements");
-            let list = self.list.get_or_insert_default();
-            // It is ours alone since `own`.
-            let Some(list) = Arc::get_mut(list) else { continue };
             join_or_push(list, segment, end);
             self.end = end;
+            match segments.next() {
+                Some(next) => segment = next,
+                None => return,
+            }
         }
     }
 
     /// Sees to it that the list is nobody else's and holds no more than the sequence shows.
     fn own(&mut self) {
-        let Some(list) = &mut self.list else { return };
         let shown = self.start..self.end;
-        match Arc::get_mut(list) {
-            Some(list) => trim(list, &shown),
-            None if shown.is_empty() => self.list = None,
-            None => {
-                let range = index_of(list, shown.start)..=index_of(list, shown.end - 1);
-                let mut copy = list.range(range).cloned().collect();
-                trim(&mut copy, &shown);
-                *list = Arc::new(copy);
+        match &mut self.list {
+            // Nothing to copy, and nothing to keep of the others'.
+            Some(list) if shown.is_empty() && Arc::strong_count(list) > 1 => self.list = None,
+            Some(list) => {
+                own(list, shown);
             }
+            None => {}
         }
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
     }
+}
 
-    /// Counts from the front again, when what has left the list would make the positions overflow.
-    #[cold]
-    fn rebase(&mut self) {
-        let Some(list) = self.list.as_mut().and_then(Arc::get_mut) else { return };
-        let gone = list.front().map_or(0, Segment::start);
-        list.iter_mut().for_each(|segment| segment.end -= gone);
-        self.start -= gone;
-        self.end -= gone;
+/// The list itself, if it is nobody else's, or a copy in its place; with what is shown and nothing else.
+fn own<T: Send + 'static>(
+    list: &mut Arc<VecDeque<Segment<T>>>,
+    shown: Range<usize>,
+) -> &mut VecDeque<Segment<T>> {
+    // There are no weak references, and a list that only we have cannot get a second holder while we borrow it mutably.
+    if Arc::strong_count(list) > 1 {
+        let range = if shown.is_empty() {
+            0..0
+        } else {
+            index_of(list, shown.start)..index_of(list, shown.end - 1) + 1
+        };
+        *list = Arc::new(list.range(range).cloned().collect());
     }
+    let list = Arc::get_mut(list).expect("nobody else has it");
+    trim(list, &shown);
+    list
+}
+
+/// Counts from the front again, when what has left the list would make the positions overflow. Returns how much that was.
+#[cold]
+fn rebase<T>(list: &mut VecDeque<Segment<T>>) -> usize {
+    let gone = list.front().map_or(0, Segment::start);
+    list.iter_mut().for_each(|segment| segment.end -= gone);
+    gone
 }
 
 /// Which segment holds the element at `at`, counted as in [`Segment::end`].
