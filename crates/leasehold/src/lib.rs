@@ -35,6 +35,7 @@
 //! | to write what has no end yet, and have others read it meanwhile | [`MemoryWriter`] | nothing; to hand out, one atomic |
 //! | to read pieces as one | [`Sequence`], [`SequenceReader`] | a comparison at the borders |
 //! | to hand data from one task to another, within bounds | [`pipe()`] | one mutex a call |
+//! | overlapping windows of a stream | [`Windows`] | nothing, also where they go over the end of the ring |
 //! | rows of different lengths without padding | [`Ragged`] | nothing |
 //! | bytes as numbers, or numbers as bytes | [`MemoryOwner::cast`], [`SharedOwner::cast`], [`Number`] | a look at the address |
 //! | memory from somewhere else | [`MemoryManager`], [`MemoryOwner::from_raw_parts`] | nothing |
@@ -88,6 +89,7 @@ mod sequence;
 mod shared;
 mod span;
 mod sync;
+mod windows;
 mod writer;
 
 #[cfg(feature = "cuda")]
@@ -124,4 +126,5 @@ pub use scope::{scope, scope_read_only};
 pub use sequence::{Elements, Segments, Sequence, SequenceReader};
 pub use shared::SharedOwner;
 pub use span::{Span, SpanMut};
+pub use windows::{Windows, WindowsError};
 pub use writer::{Contiguous, Growth, MemoryWriter, Segmented};

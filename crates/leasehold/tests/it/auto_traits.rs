@@ -73,6 +73,7 @@ fn everything_but_spans_is_send() {
     send::<Read<'_, u8>>();
     send::<RaggedRows<'_, u8>>();
     send::<AnyPool>();
+    send::<leasehold::Windows<u8>>();
     const { assert!(!has!(Span<'static, u8>: Send)) }
     const { assert!(!has!(SpanMut<'static, u8>: Send)) }
 }
@@ -92,6 +93,7 @@ fn everything_is_sync_when_its_elements_are() {
     sync::<MemoryPool>();
     sync::<Ragged<u8>>();
     sync::<Sequence<u8>>();
+    sync::<leasehold::Windows<u8>>();
     sync::<MemoryWriter<u8>>();
     sync::<PipeWriter<u8>>();
     sync::<PipeReader<u8>>();
@@ -196,4 +198,5 @@ fn errors_are_errors() {
     error::<CastError<SharedOwner<u8>>>();
     error::<ReadError>();
     error::<WriteError>();
+    error::<leasehold::WindowsError>();
 }

@@ -29,4 +29,5 @@ mod shared;
 mod sources;
 mod support;
 mod watched;
+mod windows;
 mod writer;
