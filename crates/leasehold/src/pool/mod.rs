@@ -1,5 +1,6 @@
 //! Rented owners.
 
+mod any;
 mod bounded;
 mod builder;
 mod outstanding;
@@ -13,7 +14,8 @@ use bytemuck::Pod;
 
 use crate::error::{Exhausted, RentError};
 use crate::owner::MemoryOwner;
-use crate::raw::{Shortage, Store};
+use crate::raw::{Shortage, Site, Store};
+pub use any::AnyPool;
 pub use bounded::{BoundedPool, Rent};
 pub use builder::PoolBuilder;
 pub use outstanding::{LeakGuard, OutstandingRent};
@@ -139,7 +141,16 @@ impl MemoryPool {
     #[inline]
     #[track_caller]
     pub fn try_rent<T: Pod + Send>(&self, len: usize) -> Result<MemoryOwner<T>, RentError> {
-        match self.handle.store.rent(len, Location::caller()) {
+        self.try_rent_at(len, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn try_rent_at<T: Pod + Send>(
+        &self,
+        len: usize,
+        site: Site,
+    ) -> Result<MemoryOwner<T>, RentError> {
+        match self.handle.store.rent(len, site) {
             Ok(owned) => Ok(MemoryOwner(owned)),
             Err(shortage) => Err(self.handle.refuse::<T>(shortage, len)),
         }
