@@ -240,6 +240,28 @@ pub enum FetchError {
     },
 }
 
+/// A cache of vectors that cannot be used. What was asked for can be computed without it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Its directory or files cannot be opened.
+    #[error("cannot open the cache of vectors in {}", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A vector cannot be added.
+    #[error("cannot write to the cache of vectors in {}", path.display())]
+    Write {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
 /// Why a run of the pipeline ended early.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -9,4 +9,6 @@ mod model;
 mod output;
 mod runner;
 mod source;
+mod store;
 mod support;
+mod top;
