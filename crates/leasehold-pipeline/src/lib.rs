@@ -13,6 +13,7 @@ mod runner;
 mod search;
 mod sink;
 mod source;
+mod summarize;
 mod tokenize;
 
 pub use batch::{Unit, Units};
@@ -27,4 +28,5 @@ pub use runner::{Pipeline, Summary};
 pub use search::{Fingerprint, Key, StoreEvent, StoreStats, Top, VectorStore, dot};
 pub use sink::{JsonlSink, NpySink, Sink};
 pub use source::{Format, Input, Source, Split};
+pub use summarize::{Chosen, Length, Sentences, Summarizer, sentences};
 pub use tokenize::{Tokenizer, Tokens};

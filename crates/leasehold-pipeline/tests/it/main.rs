@@ -10,5 +10,6 @@ mod output;
 mod runner;
 mod source;
 mod store;
+mod summarize;
 mod support;
 mod top;
