@@ -15,7 +15,7 @@ use std::{
     vec,
 };
 
-use leasehold::MemoryPool;
+use leasehold::BoundedPool;
 
 use self::window::Window;
 use crate::{
@@ -67,7 +67,7 @@ impl From<PathBuf> for Input {
 /// Regular files are mapped: they must not be written to or cut while the source or a document of it lives.
 #[derive(Debug)]
 pub struct Source {
-    pool: MemoryPool,
+    pool: BoundedPool,
     waiting: vec::IntoIter<(Input, Format)>,
     current: Option<Window>,
     finished_bytes: u64,
@@ -81,7 +81,7 @@ impl Source {
     /// # Errors
     ///
     /// When one of them does not exist, cannot be opened or is a directory, or standard input is named twice.
-    pub fn open(inputs: Vec<(Input, Format)>, pool: &MemoryPool) -> Result<Self, SourceError> {
+    pub fn open(inputs: Vec<(Input, Format)>, pool: &BoundedPool) -> Result<Self, SourceError> {
         let times = inputs.iter().filter(|(input, _)| *input == Input::Standard).count();
         if times > 1 {
             return Err(SourceError::StandardInputTwice { times });
@@ -180,7 +180,7 @@ fn checked_length(path: &Path) -> Result<Option<u64>, SourceError> {
     Ok(Some(metadata.len()))
 }
 
-fn open_window(input: &Input, format: Format, pool: &MemoryPool) -> Result<Window, SourceError> {
+fn open_window(input: &Input, format: Format, pool: &BoundedPool) -> Result<Window, SourceError> {
     let path = match input {
         Input::Standard => {
             return Ok(Window::stream(Path::new("-").into(), format, Box::new(io::stdin()), pool));

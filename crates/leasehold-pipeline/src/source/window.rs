@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
+use leasehold::{BoundedPool, MemoryOwner, SharedOwner};
 use memchr::{memchr, memchr_iter};
 
 use super::{
@@ -51,7 +51,7 @@ enum Origin {
 pub(super) struct Window {
     path: Arc<Path>,
     format: Format,
-    pool: MemoryPool,
+    pool: BoundedPool,
     origin: Origin,
     data: SharedOwner<u8>,
     /// Where in `data` the next record begins.
@@ -64,7 +64,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn file(path: Arc<Path>, format: Format, file: File, length: u64, pool: &MemoryPool) -> Self {
+    pub(super) fn file(path: Arc<Path>, format: Format, file: File, length: u64, pool: &BoundedPool) -> Self {
         Self::new(path, format, Origin::File { file, length }, pool)
     }
 
@@ -72,12 +72,12 @@ impl Window {
         path: Arc<Path>,
         format: Format,
         reader: Box<dyn Read + Send>,
-        pool: &MemoryPool,
+        pool: &BoundedPool,
     ) -> Self {
         Self::new(path, format, Origin::Stream(reader), pool)
     }
 
-    fn new(path: Arc<Path>, format: Format, origin: Origin, pool: &MemoryPool) -> Self {
+    fn new(path: Arc<Path>, format: Format, origin: Origin, pool: &BoundedPool) -> Self {
         let data = SharedOwner::from_static(&[]);
         Self { path, format, pool: pool.clone(), origin, data, at: 0, offset: 0, lines: 0, started: false }
     }
@@ -184,7 +184,11 @@ impl Window {
             let path = self.path.to_path_buf();
             return Err(SourceError::TooLong { path, line: self.lines + 1, most: LONGEST });
         }
-        let mut block: MemoryOwner<u8> = self.pool.rent(BLOCK.max(tail.len() * 2));
+        let length = BLOCK.max(tail.len() * 2);
+        let mut block: MemoryOwner<u8> = self.pool.rent_blocking(length).map_err(|error| {
+            let path = self.path.to_path_buf();
+            SourceError::Read { path, source: io::Error::new(io::ErrorKind::OutOfMemory, error) }
+        })?;
         block[..tail.len()].copy_from_slice(tail);
         let mut filled = tail.len();
         while let Origin::Stream(reader) = &mut self.origin

@@ -2,9 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use leasehold::MemoryPool;
 use leasehold_pipeline::{Document, Format, Input, Source, SourceError, Split};
 use tempfile::TempDir;
+
+use crate::support::pool;
 
 fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = directory.path().join(name);
@@ -13,7 +14,7 @@ fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 fn read(path: PathBuf, format: Format) -> Result<Vec<Document>, SourceError> {
-    Source::open(vec![(Input::from(path), format)], MemoryPool::shared())?.collect()
+    Source::open(vec![(Input::from(path), format)], pool())?.collect()
 }
 
 fn texts(documents: &[Document]) -> Vec<(u64, &str)> {
@@ -29,7 +30,7 @@ fn blank_lines_are_skipped_and_counted() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory, "a.txt", b"one\r\n\n  \t\ntwo\nthree");
     let source = vec![(Input::File(path), Format::Text(Split::Line))];
-    let mut source = Source::open(source, MemoryPool::shared()).unwrap();
+    let mut source = Source::open(source, pool()).unwrap();
     let documents: Vec<_> = source.by_ref().map(Result::unwrap).collect();
     assert_eq!(texts(&documents), [(1, "one"), (4, "two"), (5, "three")]);
     assert_eq!(source.skipped().load(std::sync::atomic::Ordering::Relaxed), 2);
@@ -74,7 +75,7 @@ fn nothing_comes_after_an_error() {
     let directory = TempDir::new().unwrap();
     let path = file(&directory, "a.txt", b"\xFF\ngood\n");
     let inputs = vec![(Input::File(path), Format::Text(Split::Line))];
-    let mut source = Source::open(inputs, MemoryPool::shared()).unwrap();
+    let mut source = Source::open(inputs, pool()).unwrap();
     assert!(source.next().unwrap().is_err());
     assert!(source.next().is_none());
 }
@@ -124,7 +125,7 @@ fn every_input_is_looked_at_before_the_first_is_read() {
     let format = Format::Text(Split::Line);
     let open = |inputs: Vec<Input>| {
         let inputs = inputs.into_iter().map(|input| (input, format.clone())).collect();
-        Source::open(inputs, MemoryPool::shared()).unwrap_err()
+        Source::open(inputs, pool()).unwrap_err()
     };
     let error = open(vec![good.clone(), missing]);
     assert!(matches!(error, SourceError::Open { .. }), "{error}");

@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use leasehold::MemoryOwner;
+use leasehold::{BoundedPool, MemoryOwner, MemoryPool, Ragged};
 use leasehold_pipeline::{Cache, Encoder, Precision};
 use tempfile::TempDir;
 
@@ -16,11 +16,23 @@ pub(crate) fn model_directory() -> PathBuf {
     cache.model(&mut |_| {}).unwrap_or_else(|error| panic!("these tests need the model: {error}"))
 }
 
+/// A pool that has room for whatever a test needs.
+pub(crate) fn pool() -> &'static BoundedPool {
+    static POOL: OnceLock<BoundedPool> = OnceLock::new();
+    POOL.get_or_init(|| MemoryPool::builder().build_bounded(4 << 30))
+}
+
+/// An empty batch with room for so many rows and values.
+pub(crate) fn ragged(rows: usize, values: usize) -> Ragged<u32> {
+    Ragged::from_owners(pool().try_rent(values).unwrap(), pool().try_rent(rows + 1).unwrap())
+}
+
 /// The real model, opened once.
 pub(crate) fn encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
-    ENCODER
-        .get_or_init(|| Encoder::open(&model_directory(), Precision::F32).expect("the fetched model opens"))
+    ENCODER.get_or_init(|| {
+        Encoder::open(&model_directory(), Precision::F32, pool()).expect("the fetched model opens")
+    })
 }
 
 /// The real tokenizer with a model so small that it takes no time.
@@ -34,14 +46,14 @@ pub(crate) fn small_encoder() -> &'static Encoder {
         let tokenizer = model_directory().join("tokenizer.json");
         fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
         // The mapping outlives the directory.
-        Encoder::open(directory.path(), Precision::F32).expect("the small model opens")
+        Encoder::open(directory.path(), Precision::F32, pool()).expect("the small model opens")
     })
 }
 
 /// One vector per text, computed on this thread.
 pub(crate) fn embed(texts: &[&str]) -> MemoryOwner<f32> {
-    let pool = leasehold::MemoryPool::shared();
-    encoder().worker(pool).embed(texts.iter().map(|text| Ok(*text))).expect("these texts can be embedded")
+    let mut worker = encoder().worker(pool()).expect("the pool has room");
+    worker.embed(texts.iter().map(|text| Ok(*text))).expect("these texts can be embedded")
 }
 
 /// The cosine of two vectors, in f64.
