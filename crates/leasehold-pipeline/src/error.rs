@@ -266,6 +266,39 @@ pub enum StoreError {
     },
 }
 
+/// A turn that cannot be taken into a conversation, or a window that cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The pool has no room for the turn.
+    #[error("the memory budget has no room for this turn; forget some or raise the budget")]
+    Memory(#[from] RentError),
+    /// The tokenizer is at fault.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+    /// The mapped file that a text lies in was changed.
+    #[error("the text was changed while it was being read")]
+    Changed,
+    /// The system prompt alone is longer than the window.
+    #[error("the system prompt has {tokens} tokens, where the window has room for {room}")]
+    SystemTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Those that a window may have.
+        room: usize,
+    },
+    /// The latest turn does not fit behind the system prompt.
+    #[error(
+        "the latest turn has {tokens} tokens, where the window has room for {room} behind the system prompt"
+    )]
+    TurnTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Those that are left for turns.
+        room: usize,
+    },
+}
+
 /// Why a run of the pipeline ended early.
 #[derive(Debug, Error)]
 #[non_exhaustive]

@@ -7,6 +7,7 @@ mod encoder;
 mod error;
 mod fetch;
 pub mod flow;
+mod history;
 mod mapping;
 mod model;
 mod output;
@@ -21,8 +22,11 @@ pub use batch::{Unit, Units};
 pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
 pub use encoder::{Encoder, Worker};
-pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, StoreError, TokenizeError};
+pub use error::{
+    EmbedError, FetchError, HistoryError, ModelError, SinkError, SourceError, StoreError, TokenizeError,
+};
 pub use fetch::{Cache, FetchEvent};
+pub use history::{History, Role, Segment, Turn, Window, Windows};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use runner::{Pipeline, Summary};

@@ -39,14 +39,19 @@ impl<T> Top<T> {
     ///
     /// One comparison where it is not kept, about the logarithm of `most` where it is.
     pub fn offer(&mut self, score: f32, make: impl FnOnce() -> T) -> bool {
-        let order = self.offered;
         self.offered += 1;
+        self.offer_at(self.offered, score, make)
+    }
+
+    /// As [`offer`](Self::offer), of a thing whose place in the order of the things is known to the caller.
+    pub(crate) fn offer_at(&mut self, order: u64, score: f32, make: impl FnOnce() -> T) -> bool {
         if score.is_nan() || self.most == 0 {
             return false;
         }
         if self.heap.len() == self.most {
-            // What comes later must be better than the worst, not as good.
-            if self.heap.peek().is_some_and(|Reverse(worst)| score <= worst.score) {
+            // Of equal scores the earlier one stays.
+            let is_worse = |worst: &Ranked<T>| (score, Reverse(order)) <= (worst.score, Reverse(worst.order));
+            if self.heap.peek().is_some_and(|Reverse(worst)| is_worse(worst)) {
                 return false;
             }
             self.heap.pop();

@@ -5,6 +5,7 @@
 mod encoder;
 mod family;
 mod fetch;
+mod history;
 mod model;
 mod output;
 mod runner;
