@@ -30,8 +30,10 @@ pub use history::{History, Role, Segment, Turn, Window, Windows};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use runner::{Pipeline, Summary};
-pub use search::{Fingerprint, Key, StoreEvent, StoreStats, Top, VectorStore, dot};
+pub use search::{Fingerprint, Found, Hit, Key, Search, StoreEvent, StoreStats, Top, VectorStore, dot};
 pub use sink::{JsonlSink, NpySink, Sink};
 pub use source::{Format, Input, Source, Split};
-pub use summarize::{Chosen, Length, Sentences, Summarizer, sentences};
+pub use summarize::{
+    Chosen, Extract, Extracted, Length, Sentence, Sentences, SentencesOf, Summarizer, sentences,
+};
 pub use tokenize::{Tokenizer, Tokens};

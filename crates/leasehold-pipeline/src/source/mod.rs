@@ -128,7 +128,7 @@ impl Source {
                 self.current = None;
                 continue;
             };
-            let place = Place { path: Arc::clone(window.path()), line: record.line };
+            let place = Place { path: Arc::clone(window.path()), line: record.line, offset: record.offset };
             let text = Text::new(record.bytes).map_err(|error| SourceError::NotUtf8 {
                 path: place.path.to_path_buf(),
                 line: place.line,

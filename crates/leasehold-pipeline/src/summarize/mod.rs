@@ -2,8 +2,10 @@
 
 mod abbreviation;
 mod block;
+mod extract;
 mod select;
 mod sentence;
 
+pub use extract::{Extract, Extracted, Sentence, SentencesOf};
 pub use select::{Chosen, Length, Summarizer};
 pub use sentence::{Sentences, sentences};

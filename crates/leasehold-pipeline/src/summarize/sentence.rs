@@ -4,10 +4,7 @@ use std::{collections::VecDeque, ops::Range};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{
-    abbreviation::goes_on,
-    block::{Block, next_block},
-};
+use super::{abbreviation::goes_on, block::next_block};
 
 /// How much of a block is looked at together, and so the longest sentence.
 const WINDOW: usize = 64 * 1024;
@@ -34,13 +31,27 @@ const WINDOW: usize = 64 * 1024;
 /// ```
 #[must_use]
 pub fn sentences(text: &str) -> Sentences<'_> {
-    Sentences { text, next_block: 0, block: 0..0, ready: VecDeque::new() }
+    Sentences { text, cutter: Cutter::default() }
 }
 
 /// The sentences of a text; made by [`sentences`].
 #[derive(Clone, Debug)]
 pub struct Sentences<'a> {
     text: &'a str,
+    cutter: Cutter,
+}
+
+impl Iterator for Sentences<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        self.cutter.next(self.text)
+    }
+}
+
+/// How far a text was cut, apart from the text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cutter {
     /// Where the next block begins.
     next_block: usize,
     /// What is left of this block.
@@ -49,29 +60,26 @@ pub struct Sentences<'a> {
     ready: VecDeque<Range<usize>>,
 }
 
-impl Iterator for Sentences<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
+impl Cutter {
+    /// The next sentence; the text is always the same.
+    pub(super) fn next(&mut self, text: &str) -> Option<Range<usize>> {
         loop {
             if let Some(sentence) = self.ready.pop_front() {
                 return Some(sentence);
             }
             if self.block.is_empty() {
-                let Block { text, next } = next_block(self.text, self.next_block)?;
-                (self.block, self.next_block) = (text, next);
+                let block = next_block(text, self.next_block)?;
+                (self.block, self.next_block) = (block.text, block.next);
             }
-            self.look_at_window();
+            self.look_at_window(text);
         }
     }
-}
 
-impl Sentences<'_> {
     /// Finds the sentences at the beginning of what is left of the block.
-    fn look_at_window(&mut self) {
+    fn look_at_window(&mut self, text: &str) {
         let start = self.block.start;
-        let end = window_end(&self.text[self.block.clone()]) + start;
-        let one_line = without_line_ends(&self.text[start..end]);
+        let end = window_end(&text[self.block.clone()]) + start;
+        let one_line = without_line_ends(&text[start..end]);
         let mut bounds = bounds(&one_line);
         // The last may go on behind the window, unless it fills the whole of it.
         if end < self.block.end && bounds.len() > 1 {

@@ -9,6 +9,7 @@ mod history;
 mod model;
 mod output;
 mod runner;
+mod search;
 mod source;
 mod store;
 mod summarize;

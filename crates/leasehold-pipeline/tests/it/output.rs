@@ -14,7 +14,7 @@ fn names(directory: &TempDir) -> Vec<String> {
 fn document(text: &str) -> Document {
     let path: Arc<Path> = Path::new("dir/a \"b\".txt").into();
     let text = Text::new(MemoryOwner::from(text.to_owned()).into_shared()).unwrap();
-    Document { text, place: Place { path, line: 7 }, consumed: 0 }
+    Document { text, place: Place { path, line: 7, offset: 0 }, consumed: 0 }
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Sink for Kept {
 fn document(block: &SharedOwner<u8>, line: usize) -> Document {
     let path: Arc<Path> = Path::new("-").into();
     let text = Text::new(block.clone()).unwrap();
-    Document { text, place: Place { path, line: line as u64 + 1 }, consumed: line as u64 }
+    Document { text, place: Place { path, line: line as u64 + 1, offset: 0 }, consumed: line as u64 }
 }
 
 fn block(text: &str) -> SharedOwner<u8> {

@@ -1,8 +1,13 @@
 //! Sentences, and which of them are chosen.
 
-use leasehold_pipeline::{Length, Summarizer, sentences};
+use std::{fs, num::NonZeroUsize};
 
-use crate::support::Random;
+use leasehold_pipeline::{
+    Cancel, Extract, Format, Input, Length, Pipeline, SentencesOf, Source, Split, Summarizer, sentences,
+};
+use tempfile::TempDir;
+
+use crate::support::{Random, encoder, pool};
 
 fn cut(text: &str) -> Vec<&str> {
     sentences(text).map(|range| &text[range]).collect()
@@ -226,4 +231,63 @@ fn of_nothing_there_is_no_summary() {
     let zero: Vec<Made> = vec![(vec![0.0; WIDTH], 1, true)];
     assert_eq!(summary(&zero, Length::Sentences(1)), [0]);
     assert!(summary(&zero, Length::Words(0)).is_empty());
+}
+
+/// A source of the paragraphs of a file with this text.
+fn paragraphs(place: &TempDir, text: &str) -> Source {
+    let path = place.path().join("text.txt");
+    fs::write(&path, text).unwrap();
+    Source::open(vec![(Input::File(path), Format::Text(Split::Paragraph))], pool()).unwrap()
+}
+
+#[test]
+fn sentences_know_their_places_in_the_file() {
+    let place = TempDir::new().unwrap();
+    // Several pieces of a mebibyte, and lines that end in the midst of sentences.
+    let sentence = |number: usize| format!("Sentence {number} is\nlonger \u{e9} than one line.");
+    let mut text = "\u{feff}# Heading\nFirst one. Second\none.\n\n\n- item\n\n".to_owned();
+    let many: Vec<String> = (0..60_000).map(sentence).collect();
+    text += &many.join(" ");
+    let mut count = 0;
+    for document in SentencesOf::new(paragraphs(&place, &text)) {
+        let document = document.unwrap();
+        let (said, start) = (document.text().unwrap(), document.place.offset as usize);
+        assert_eq!(&text[start..start + said.len()], said);
+        if count % 1000 < 6 {
+            assert_eq!(document.place.line as usize, 1 + text[..start].matches('\n').count(), "{said:?}");
+        }
+        match count {
+            0 => assert_eq!(said, "Heading"),
+            2 => assert_eq!(said, "Second\none."),
+            3 => assert_eq!(said, "item"),
+            4.. => assert_eq!(said, many[count - 4]),
+            _ => {}
+        }
+        count += 1;
+    }
+    assert_eq!(count, 60_004);
+}
+
+#[test]
+fn a_summary_has_sentences_of_the_text_in_its_order() {
+    let place = TempDir::new().unwrap();
+    let text = "OWLS\n\nOwls are birds\nof the night. They hunt mice in the dark and in silence.\n\n\
+                | a | table |\n\nMost owls hunt alone at night. This has nothing to do with it at all.";
+    let threads = NonZeroUsize::MIN;
+    let cancel = Cancel::new();
+    let pipeline = Pipeline { encoder: encoder(), pool: pool(), threads, cancel };
+    let extract = Extract { length: Length::Sentences(2) };
+    let extracted = extract.run(&pipeline, paragraphs(&place, text), &mut |_| {}).unwrap();
+    assert_eq!(extracted.of, 6);
+    let texts: Vec<&str> = extracted.sentences.iter().map(|sentence| sentence.text.as_str()).collect();
+    assert_eq!(texts[0], "Owls are birds of the night.", "{texts:?}");
+    assert_eq!(texts.len(), 2);
+    let first = &extracted.sentences[0];
+    assert_eq!((first.place.line, first.place.offset, first.end), (3, 6, 34));
+    let extract = Extract { length: Length::Words(3) };
+    let short = extract.run(&pipeline, paragraphs(&place, text), &mut |_| {}).unwrap();
+    assert!(
+        short.sentences.iter().all(|sentence| sentence.text == "OWLS" || sentence.text == "| a | table |")
+    );
+    assert_eq!(short.shortest, Some(1));
 }

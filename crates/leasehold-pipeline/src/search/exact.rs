@@ -1,0 +1,220 @@
+//! The passages nearest to a query, of any number of them.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Key, Top, VectorStore, dot};
+use crate::{
+    cancel::Cancel,
+    document::{Document, Place},
+    error::{EmbedError, SourceError, StoreError},
+    runner::{Pipeline, Summary},
+    sink::Sink,
+};
+
+/// Compares every passage with a query and keeps the nearest: exact, in one pass, in memory for those few.
+///
+/// With a store only passages that it does not have go through the model, and what they give is put there.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// How many passages to keep.
+    pub most: usize,
+    /// The lowest cosine that is kept.
+    pub least: f32,
+    /// Vectors of passages that were embedded before.
+    pub store: Option<Arc<VectorStore>>,
+}
+
+/// What a search has found.
+#[derive(Debug)]
+pub struct Found {
+    /// The nearest passages, the nearest first; of equal ones the one that came first.
+    pub hits: Vec<Hit>,
+    /// Passages that were compared.
+    pub passages: u64,
+    /// What the model did; passages from the store are not among these.
+    pub embedded: Summary,
+    /// Why vectors could not be stored. The hits are not affected.
+    pub store_error: Option<StoreError>,
+}
+
+/// A passage near to the query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The passage.
+    pub passage: String,
+    /// Where it stands.
+    pub place: Place,
+    /// The cosine with the query.
+    pub score: f32,
+}
+
+impl Search {
+    /// Reads all passages and keeps the nearest to `query`, which is a unit vector of the pipeline's encoder.
+    ///
+    /// `progress` is called as [`Pipeline::run`] calls it, so only for passages that go through the model.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::run`]. That the store cannot be written is none: see [`Found::store_error`].
+    pub fn run<I>(
+        &self,
+        pipeline: &Pipeline<'_>,
+        query: &[f32],
+        passages: I,
+        progress: &mut dyn FnMut(&Summary),
+    ) -> Result<Found, EmbedError>
+    where
+        I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+    {
+        let ranking = Arc::new(Ranking {
+            query: query.into(),
+            least: self.least,
+            state: Mutex::new(State { top: Top::new(self.most), unknown: VecDeque::new(), passages: 0 }),
+        });
+        let unknown = Unknown {
+            passages,
+            ranking: Arc::clone(&ranking),
+            store: self.store.clone(),
+            vector: vec![0.0; query.len()],
+            cancel: pipeline.cancel.clone(),
+        };
+        let mut sink = RankingSink { ranking: &ranking, store: self.store.as_deref(), store_error: None };
+        let embedded = pipeline.run(unknown, &mut sink, progress)?;
+        // A source that finds everything in the store sends nothing that would end early.
+        if pipeline.cancel.is_cancelled() {
+            return Err(EmbedError::Cancelled);
+        }
+        let store_error = sink.store_error;
+        let mut state = ranking.state();
+        let top = std::mem::replace(&mut state.top, Top::new(0));
+        let hits = top.into_sorted().into_iter();
+        Ok(Found {
+            hits: hits.map(|(score, (passage, place))| Hit { passage, place, score }).collect(),
+            passages: state.passages,
+            embedded,
+            store_error,
+        })
+    }
+}
+
+/// What both ends of the pipeline rank passages into.
+#[derive(Debug)]
+struct Ranking {
+    query: Box<[f32]>,
+    least: f32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    top: Top<(String, Place)>,
+    /// Numbers and keys of the passages that are on their way through the model, in order.
+    unknown: VecDeque<(u64, Option<Key>)>,
+    /// Passages read so far.
+    passages: u64,
+}
+
+impl Ranking {
+    /// Ranks one passage. The text is copied only when it is among the nearest so far, because what it lies in may be
+    /// much larger, and part of the memory budget.
+    fn rank(&self, number: u64, document: &Document, vector: &[f32]) -> Result<(), SourceError> {
+        let score = dot(&self.query, vector);
+        if score < self.least {
+            return Ok(());
+        }
+        let passage = document.text()?;
+        self.state().top.offer_at(number, score, || (passage.to_owned(), document.place.clone()));
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked ends the run, whose result is not looked at then.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The passages that the store does not have; the others are ranked as they come by.
+#[derive(Debug)]
+struct Unknown<I> {
+    passages: I,
+    ranking: Arc<Ranking>,
+    store: Option<Arc<VectorStore>>,
+    /// Where vectors are read into.
+    vector: Vec<f32>,
+    cancel: Cancel,
+}
+
+impl<I: Iterator<Item = Result<Document, SourceError>>> Unknown<I> {
+    /// Whether the passage was ranked with a vector from the store.
+    fn is_known(&mut self, document: &Document) -> Result<bool, SourceError> {
+        let key = match &self.store {
+            Some(store) => Some(store.key(document.text()?)),
+            None => None,
+        };
+        let number = {
+            let mut state = self.ranking.state();
+            state.passages += 1;
+            state.passages
+        };
+        if let (Some(store), Some(key)) = (&self.store, &key)
+            && store.get(key, &mut self.vector)
+        {
+            self.ranking.rank(number, document, &self.vector)?;
+            return Ok(true);
+        }
+        self.ranking.state().unknown.push_back((number, key));
+        Ok(false)
+    }
+}
+
+impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for Unknown<I> {
+    type Item = Result<Document, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.cancel.is_cancelled() {
+            let document = match self.passages.next()? {
+                Ok(document) => document,
+                Err(error) => return Some(Err(error)),
+            };
+            match self.is_known(&document) {
+                Ok(true) => {}
+                Ok(false) => return Some(Ok(document)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        None
+    }
+}
+
+/// Ranks what comes out of the model, and puts it into the store.
+struct RankingSink<'a> {
+    ranking: &'a Ranking,
+    store: Option<&'a VectorStore>,
+    store_error: Option<StoreError>,
+}
+
+impl Sink for RankingSink<'_> {
+    fn write(&mut self, documents: &[Document], vectors: &[f32]) -> Result<(), EmbedError> {
+        let width = self.ranking.query.len();
+        let mut keys = Vec::with_capacity(documents.len());
+        for (document, vector) in documents.iter().zip(vectors.chunks_exact(width.max(1))) {
+            let next = self.ranking.state().unknown.pop_front();
+            let (number, key) = next.expect("each passage was noted on its way into the model");
+            keys.extend(key);
+            self.ranking.rank(number, document, vector)?;
+        }
+        if let Some(store) = self.store
+            && let Err(error) = store.put(&keys, vectors)
+        {
+            self.store_error.get_or_insert(error);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), EmbedError> {
+        Ok(())
+    }
+}
