@@ -20,14 +20,17 @@ use crate::{
     signals::Signals,
 };
 
+/// Bytes that the source may rent.
+const SOURCE_BUDGET: usize = 1 << 30;
+
 /// The field of files that are JSON lines by their ending.
 const DEFAULT_FIELD: &str = "text";
 
 impl Embed {
     /// Embeds every input. What can be wrong is looked at from cheap to dear: inputs, output, model.
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<()> {
-        let pool = MemoryPool::shared();
-        let source = Source::open(self.inputs(), pool)?;
+        let pool = MemoryPool::builder().build_bounded(SOURCE_BUDGET);
+        let source = Source::open(self.inputs(), &pool)?;
         let on_terminal = matches!(self.output, Output::Standard) && io::stdout().is_terminal();
         let progress = Progress::new(on_terminal);
         match &self.output {

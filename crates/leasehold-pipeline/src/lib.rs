@@ -23,6 +23,10 @@ pub use fetch::{Cache, FetchEvent};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use runner::{Pipeline, Summary};
-pub use sink::{JsonlSink, NpySink, Sink};
+#[cfg(feature = "arrow")]
+pub use sink::ArrowSink;
+#[cfg(feature = "parquet")]
+pub use sink::ParquetSink;
+pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
 pub use source::{Format, Input, Source, Split};
 pub use tokenize::{Tokenizer, Tokens};

@@ -9,4 +9,13 @@ mod model;
 mod output;
 mod runner;
 mod source;
+#[cfg(feature = "compression")]
+mod source_compressed;
+#[cfg(feature = "csv")]
+mod source_csv;
+mod source_damage;
+#[cfg(feature = "directories")]
+mod source_directories;
+#[cfg(feature = "parquet")]
+mod source_parquet;
 mod support;
