@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use leasehold::MemoryPool;
+use leasehold::{BoundedPool, MemoryPool};
 use leasehold_pipeline::{
     Cache, Encoder, Format, Input, JsonlSink, NpySink, OutputFile, Pipeline, Sink, Source, Split, Summary,
 };
@@ -20,8 +20,8 @@ use crate::{
     signals::Signals,
 };
 
-/// Bytes that the source may rent.
-const SOURCE_BUDGET: usize = 1 << 30;
+/// Bytes that a run may rent.
+const MEMORY: usize = 1 << 30;
 
 /// The field of files that are JSON lines by their ending.
 const DEFAULT_FIELD: &str = "text";
@@ -29,26 +29,26 @@ const DEFAULT_FIELD: &str = "text";
 impl Embed {
     /// Embeds every input. What can be wrong is looked at from cheap to dear: inputs, output, model.
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<()> {
-        let pool = MemoryPool::builder().build_bounded(SOURCE_BUDGET);
+        let pool = MemoryPool::builder().build_bounded(MEMORY);
         let source = Source::open(self.inputs(), &pool)?;
         let on_terminal = matches!(self.output, Output::Standard) && io::stdout().is_terminal();
         let progress = Progress::new(on_terminal);
         match &self.output {
             Output::Standard => {
-                let run = self.prepare(source, progress, signals)?;
+                let run = self.prepare(source, &pool, progress, signals)?;
                 let writer = BufWriter::new(io::stdout().lock());
                 run.into_sink(&mut JsonlSink::new(writer, "standard output"))
             }
             Output::JsonLines(path) => {
                 let file = create(path, signals)?;
-                let run = self.prepare(source, progress, signals)?;
+                let run = self.prepare(source, &pool, progress, signals)?;
                 let mut sink = JsonlSink::new(file, path.display().to_string());
                 run.into_sink(&mut sink)?;
                 Ok(sink.into_inner().commit()?)
             }
             Output::Npy(path) => {
                 let file = create(path, signals)?;
-                let run = self.prepare(source, progress, signals)?;
+                let run = self.prepare(source, &pool, progress, signals)?;
                 let mut sink = NpySink::new(file, run.encoder.width(), path.display().to_string())?;
                 run.into_sink(&mut sink)?;
                 Ok(sink.into_inner().commit()?)
@@ -67,21 +67,28 @@ impl Embed {
         self.inputs.iter().map(|path| (Input::from(path.clone()), format(path))).collect()
     }
 
-    fn prepare(&self, source: Source, progress: Progress, signals: &Signals) -> anyhow::Result<Run> {
+    fn prepare(
+        &self,
+        source: Source,
+        pool: &BoundedPool,
+        progress: Progress,
+        signals: &Signals,
+    ) -> anyhow::Result<Run> {
         let directory = match &self.model {
             Some(directory) => directory.clone(),
             None => Cache::of_user()?.model(&mut |event| progress.fetching(&event))?,
         };
-        let encoder = Encoder::open(&directory, self.precision.into())
+        let encoder = Encoder::open(&directory, self.precision.into(), pool)
             .with_context(|| format!("cannot use the model in {}", directory.display()))?;
         let threads = self.threads.unwrap_or_else(processors);
-        Ok(Run { source, encoder, threads, progress, signals: signals.clone() })
+        Ok(Run { source, pool: pool.clone(), encoder, threads, progress, signals: signals.clone() })
     }
 }
 
 /// Everything that a run needs but its sink.
 struct Run {
     source: Source,
+    pool: BoundedPool,
     encoder: Encoder,
     threads: NonZeroUsize,
     progress: Progress,
@@ -92,7 +99,7 @@ impl Run {
     fn into_sink(mut self, sink: &mut dyn Sink) -> anyhow::Result<()> {
         let pipeline = Pipeline {
             encoder: &self.encoder,
-            pool: MemoryPool::shared(),
+            pool: &self.pool,
             threads: self.threads,
             cancel: self.signals.cancel(),
         };

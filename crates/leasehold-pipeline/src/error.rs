@@ -198,6 +198,9 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
+    /// The pool has no room for the weights.
+    #[error("the memory budget is too small for the model's weights")]
+    Memory(#[from] RentError),
     /// More tokens than the workspace was rented for.
     #[error("a batch of {tokens} tokens does not fit a workspace for {room}")]
     BatchTooLarge {
@@ -318,6 +321,9 @@ pub enum EmbedError {
     /// The output is at fault.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The pool has no room.
+    #[error("the memory budget is too small")]
+    Memory(#[from] RentError),
     /// A thread could not be started.
     #[error("cannot start a worker thread")]
     Spawn(#[source] io::Error),

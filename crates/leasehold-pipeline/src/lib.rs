@@ -6,6 +6,7 @@ mod document;
 mod encoder;
 mod error;
 mod fetch;
+pub mod flow;
 mod mapping;
 mod model;
 mod output;
@@ -15,7 +16,7 @@ mod source;
 mod tokenize;
 
 pub use batch::{Unit, Units};
-pub use cancel::Cancel;
+pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
 pub use encoder::{Encoder, Worker};
 pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};

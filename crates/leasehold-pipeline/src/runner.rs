@@ -21,7 +21,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use leasehold::{MemoryOwner, MemoryPool};
+use leasehold::{BoundedPool, MemoryOwner};
 
 use crate::{
     batch::{Unit, Units},
@@ -44,7 +44,7 @@ pub struct Pipeline<'a> {
     /// Tokenizer and model.
     pub encoder: &'a Encoder,
     /// Where batches, activations and vectors are rented.
-    pub pool: &'a MemoryPool,
+    pub pool: &'a BoundedPool,
     /// Number of threads that run the model.
     pub threads: NonZeroUsize,
     /// Ends the run early.
@@ -215,7 +215,14 @@ impl<'scope> Threads<'scope> {
     /// Carries one unit after the other through tokenizer and model.
     fn work(self, units: &Receiver<Unit>, done: &Sender<Result<Done, EmbedError>>) {
         let _alarm = Alarm { done };
-        let mut worker = self.pipeline.encoder.worker(self.pipeline.pool);
+        let mut worker = match self.pipeline.encoder.worker(self.pipeline.pool) {
+            Ok(worker) => worker,
+            Err(error) => {
+                // Fails only when the run has ended by another error.
+                let _ = done.send(Err(error));
+                return;
+            }
+        };
         for unit in units {
             if self.stopped() {
                 return;

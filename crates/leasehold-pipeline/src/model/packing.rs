@@ -1,6 +1,6 @@
 //! Weights on their way from the file into panels.
 
-use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
+use leasehold::{BoundedPool, MemoryOwner, RentError, SharedOwner};
 
 use super::{
     Precision,
@@ -15,7 +15,12 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    pub(super) fn new(precision: Precision, columns: usize, depth: usize) -> Self {
+    pub(super) fn new(
+        precision: Precision,
+        columns: usize,
+        depth: usize,
+        pool: &BoundedPool,
+    ) -> Result<Self, RentError> {
         let count = columns.div_ceil(PANEL);
         let scales = vec![ColumnScale { scale: [0.0; PANEL], total: [0.0; PANEL] }; count];
         let (format, steps) = match precision {
@@ -27,9 +32,9 @@ impl Packing {
         };
         let none = SharedOwner::from_static(&[]);
         let linear = Linear { depth, columns, steps, format, panels: none, bias: vec![[0.0; PANEL]; count] };
-        let mut panels = MemoryPool::shared().rent(count * steps);
+        let mut panels = pool.try_rent(count * steps)?;
         panels.fill(Line([0; PANEL]));
-        Self { panels, linear }
+        Ok(Self { panels, linear })
     }
 
     /// Puts one column, which is a row of the matrix as the file has it.

@@ -1,6 +1,6 @@
 //! Activations on their way into words of another format than f32: one block of rows at a time.
 
-use leasehold::{MemoryOwner, MemoryPool};
+use leasehold::{BoundedPool, MemoryOwner, RentError};
 
 use super::{
     Precision,
@@ -29,7 +29,7 @@ pub(super) struct Words {
 
 impl Words {
     /// Rents what the precision needs for rows of at most `depth` values.
-    pub(super) fn rent(pool: &MemoryPool, precision: Precision, depth: usize) -> Self {
+    pub(super) fn rent(pool: &BoundedPool, precision: Precision, depth: usize) -> Result<Self, RentError> {
         let (words, scales, rests) = match precision {
             Precision::F32 => (0, 0, 0),
             Precision::Bf16 => (depth.div_ceil(2), 0, 0),
@@ -37,13 +37,13 @@ impl Words {
             // Two rows of quarters, or one of halves where a product is better done with sixteen bits.
             Precision::Int8 => (depth.div_ceil(4) * 2, 2, 1),
         };
-        Self {
-            words: pool.rent(BLOCK * words),
-            scales: pool.rent(BLOCK * scales),
-            rest: pool.rent(depth * rests),
-            owners: pool.rent(BLOCK * rests),
-            sums: pool.rent(BLOCK * rests),
-        }
+        Ok(Self {
+            words: pool.try_rent(BLOCK * words)?,
+            scales: pool.try_rent(BLOCK * scales)?,
+            rest: pool.try_rent(depth * rests)?,
+            owners: pool.try_rent(BLOCK * rests)?,
+            sums: pool.try_rent(BLOCK * rests)?,
+        })
     }
 
     pub(super) fn halve(&mut self, kernel: Kernel, input: &[f32], stride: usize) -> Block<'_> {

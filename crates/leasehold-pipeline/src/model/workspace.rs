@@ -1,6 +1,6 @@
 //! The blocks that a forward pass writes its intermediate values into.
 
-use leasehold::{MemoryOwner, MemoryPool};
+use leasehold::{BoundedPool, MemoryOwner, RentError};
 
 use super::{
     Config, Precision,
@@ -39,27 +39,27 @@ pub(super) struct Scratch {
 impl Workspace {
     /// Rents room for batches of at most `tokens` tokens, with rows of at most `longest`.
     pub(super) fn rent(
-        pool: &MemoryPool,
+        pool: &BoundedPool,
         config: &Config,
         precision: Precision,
         tokens: usize,
         longest: usize,
-    ) -> Self {
+    ) -> Result<Self, RentError> {
         let width = tokens * config.hidden_size;
         let heads = Heads { count: config.heads, width: config.head_width() };
-        Self {
+        Ok(Self {
             tokens,
-            hidden: pool.rent(width),
-            projected: pool.rent(3 * width),
-            context: pool.rent(width),
-            inner: pool.rent(tokens.min(BLOCK) * config.intermediate_size),
+            hidden: pool.try_rent(width)?,
+            projected: pool.try_rent(3 * width)?,
+            context: pool.try_rent(width)?,
+            inner: pool.try_rent(tokens.min(BLOCK) * config.intermediate_size)?,
             scratch: Scratch {
-                keys: pool.rent(heads.key_lines(longest)),
-                values: pool.rent(heads.value_lines(longest)),
-                scores: pool.rent(ROWS * longest.next_multiple_of(PANEL)),
+                keys: pool.try_rent(heads.key_lines(longest))?,
+                values: pool.try_rent(heads.value_lines(longest))?,
+                scores: pool.try_rent(ROWS * longest.next_multiple_of(PANEL))?,
             },
-            words: Words::rent(pool, precision, config.hidden_size.max(config.intermediate_size)),
-        }
+            words: Words::rent(pool, precision, config.hidden_size.max(config.intermediate_size))?,
+        })
     }
 
     /// The number of tokens that a batch may hold.

@@ -10,12 +10,12 @@ use std::{
     },
 };
 
-use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
+use leasehold::{BoundedPool, MemoryOwner, MemoryPool, SharedOwner};
 use leasehold_pipeline::{
     Cancel, Document, EmbedError, Pipeline, Place, Sink, SinkError, SourceError, Summary, Text,
 };
 
-use crate::support::small_encoder;
+use crate::support::{pool, small_encoder};
 
 /// Keeps what it is given, and fails when it is told to.
 #[derive(Default)]
@@ -65,7 +65,7 @@ fn block(text: &str) -> SharedOwner<u8> {
     MemoryOwner::from(text.to_owned()).into_shared()
 }
 
-fn pipeline(threads: usize, pool: &MemoryPool, cancel: Cancel) -> Pipeline<'_> {
+fn pipeline(threads: usize, pool: &BoundedPool, cancel: Cancel) -> Pipeline<'_> {
     Pipeline { encoder: small_encoder(), pool, threads: NonZeroUsize::new(threads).unwrap(), cancel }
 }
 
@@ -74,7 +74,7 @@ where
     I: Iterator<Item = Result<Document, SourceError>> + Send,
 {
     let cancel = sink.cancel_after.as_ref().map(|(_, cancel)| cancel.clone()).unwrap_or_default();
-    pipeline(threads, MemoryPool::shared(), cancel).run(documents, sink, &mut |_| {})
+    pipeline(threads, pool(), cancel).run(documents, sink, &mut |_| {})
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn results_come_in_the_order_of_the_input() {
     assert_eq!(sink.texts, texts);
     assert!(sink.finished);
     assert_eq!(summary.documents, 60);
-    let mut alone = small_encoder().worker(MemoryPool::shared());
+    let mut alone = small_encoder().worker(pool()).unwrap();
     for (text, vector) in texts.iter().zip(sink.vectors.chunks_exact(8)) {
         let expected = alone.embed(std::iter::once(Ok(text.as_str()))).unwrap();
         let difference = expected.iter().zip(vector).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -148,7 +148,7 @@ fn an_error_of_the_sink_ends_the_run() {
 #[test]
 fn a_cancelled_run_gives_every_buffer_back() {
     let shared = block("word");
-    let pool = MemoryPool::new();
+    let pool = MemoryPool::builder().build_bounded(64 << 20);
     let cancel = Cancel::new();
     let mut sink = Kept { cancel_after: Some((1, cancel.clone())), ..Kept::default() };
     let endless = (0..).map(|line| Ok(document(&shared, line)));
@@ -159,7 +159,7 @@ fn a_cancelled_run_gives_every_buffer_back() {
     // One vector of eight for each of 768 tokens, three projections, the context, and the wide activations of a block.
     let activations = ((1 + 3 + 1) * 768 * 8 + 336 * 12) * size_of::<f32>();
     // A thread empties its cache when it ends, which is after what it ran has ended.
-    while pool.idle_bytes() < activations {
+    while pool.stats().idle_bytes < activations {
         std::thread::yield_now();
     }
 }

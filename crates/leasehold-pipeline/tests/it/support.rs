@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use leasehold::{BoundedPool, MemoryOwner, MemoryPool};
+use leasehold::{BoundedPool, MemoryOwner, MemoryPool, Ragged};
 use leasehold_pipeline::{Cache, Document, Encoder, Format, Input, Precision, Source, SourceError};
 use tempfile::TempDir;
 
@@ -16,11 +16,23 @@ pub(crate) fn model_directory() -> PathBuf {
     cache.model(&mut |_| {}).unwrap_or_else(|error| panic!("these tests need the model: {error}"))
 }
 
+/// A pool that has room for whatever a test needs.
+pub(crate) fn pool() -> &'static BoundedPool {
+    static POOL: OnceLock<BoundedPool> = OnceLock::new();
+    POOL.get_or_init(|| MemoryPool::builder().build_bounded(4 << 30))
+}
+
+/// An empty batch with room for so many rows and values.
+pub(crate) fn ragged(rows: usize, values: usize) -> Ragged<u32> {
+    Ragged::from_owners(pool().try_rent(values).unwrap(), pool().try_rent(rows + 1).unwrap())
+}
+
 /// The real model, opened once.
 pub(crate) fn encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
-    ENCODER
-        .get_or_init(|| Encoder::open(&model_directory(), Precision::F32).expect("the fetched model opens"))
+    ENCODER.get_or_init(|| {
+        Encoder::open(&model_directory(), Precision::F32, pool()).expect("the fetched model opens")
+    })
 }
 
 /// The real tokenizer with a model so small that it takes no time.
@@ -34,13 +46,8 @@ pub(crate) fn small_encoder() -> &'static Encoder {
         let tokenizer = model_directory().join("tokenizer.json");
         fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
         // The mapping outlives the directory.
-        Encoder::open(directory.path(), Precision::F32).expect("the small model opens")
+        Encoder::open(directory.path(), Precision::F32, pool()).expect("the small model opens")
     })
-}
-
-/// A pool with room for everything that a test reads.
-pub(crate) fn pool() -> BoundedPool {
-    MemoryPool::builder().build_bounded(1 << 30)
 }
 
 /// Writes a file.
@@ -52,13 +59,13 @@ pub(crate) fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 
 /// All documents of an input.
 pub(crate) fn read(path: PathBuf, format: Format) -> Result<Vec<Document>, SourceError> {
-    Source::open(vec![(Input::from(path), format)], &pool())?.collect()
+    Source::open(vec![(Input::from(path), format)], pool())?.collect()
 }
 
 /// All documents of an input up to its end or its first error, and that.
 pub(crate) fn read_to_error(path: PathBuf, format: Format) -> (Vec<Document>, Option<SourceError>) {
     let mut documents = Vec::new();
-    let source = match Source::open(vec![(Input::from(path), format)], &pool()) {
+    let source = match Source::open(vec![(Input::from(path), format)], pool()) {
         Ok(source) => source,
         Err(error) => return (documents, Some(error)),
     };
@@ -78,8 +85,8 @@ pub(crate) fn texts(documents: &[Document]) -> Vec<(u64, &str)> {
 
 /// One vector per text, computed on this thread.
 pub(crate) fn embed(texts: &[&str]) -> MemoryOwner<f32> {
-    let pool = MemoryPool::shared();
-    encoder().worker(pool).embed(texts.iter().map(|text| Ok(*text))).expect("these texts can be embedded")
+    let mut worker = encoder().worker(pool()).expect("the pool has room");
+    worker.embed(texts.iter().map(|text| Ok(*text))).expect("these texts can be embedded")
 }
 
 /// The cosine of two vectors, in f64.

@@ -323,3 +323,15 @@ fn dropping_a_pool_in_a_thread_local_destructor_is_fine() {
     .unwrap();
     assert!(tally.all(1));
 }
+
+#[test]
+fn what_a_rent_costs_is_what_it_takes_from_the_budget() {
+    let pool = MemoryPool::builder().build_bounded(1 << 30);
+    for len in [0, 1, 64, 65, 1000, 5000, 300_000] {
+        let cost = pool.cost::<u32>(len).unwrap();
+        let owner = pool.try_rent::<u32>(len).unwrap();
+        assert_eq!(pool.stats().rented_bytes, cost, "{len}");
+        drop(owner);
+    }
+    assert!(matches!(pool.cost::<u64>(usize::MAX), Err(RentError::TooLarge { .. })));
+}
