@@ -67,6 +67,11 @@ impl Text {
         Ok(Self { bytes })
     }
 
+    /// Takes bytes that somebody has found to be UTF-8 a moment ago.
+    pub(crate) fn checked(bytes: SharedOwner<u8>) -> Self {
+        Self { bytes }
+    }
+
     /// A part of the text, in the same block.
     ///
     /// # Errors

@@ -50,17 +50,18 @@ pub enum SourceError {
         /// Offset of the first wrong byte in the file.
         offset: u64,
     },
-    /// A line or paragraph longer than a stream may have.
+    /// A passage or record longer than the source's memory, of a kind that has to be read into memory as a whole.
     #[error(
-        "{}:{line}: more than {most} bytes without an end; split the input, or name it as a file",
+        "{}:{line}: a passage or record here is longer than {most} bytes; split the input, give it more memory \
+         (--memory), or name it as a plain file where it is a stream",
         path.display()
     )]
     TooLong {
-        /// The stream, or `-`.
+        /// The file, or `-`.
         path: PathBuf,
-        /// Line at which the record starts, counted from one.
+        /// Line or row at which the record starts, counted from one.
         line: u64,
-        /// The most that a stream may have.
+        /// The most that it may have.
         most: usize,
     },
     /// A line that is not a JSON object with the wanted field.
@@ -72,6 +73,66 @@ pub enum SourceError {
         line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A CSV record that cannot be taken apart, or a table without the wanted column.
+    #[error("{}:{line}: {reason}", path.display())]
+    Csv {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Line at which the record starts, counted from one.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A Parquet file that cannot be read, or that has not the wanted column.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Compressed data that is damaged or cut off; every whole record before that place has been given.
+    #[error("{}: the compressed data is damaged or cut off behind {offset} bytes of its content", path.display())]
+    Compressed {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Bytes that came out before.
+        offset: u64,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// A directory that cannot be listed, or a pattern that is wrong.
+    #[error("cannot list {}: {reason}", path.display())]
+    List {
+        /// The directory, or the pattern.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A pattern that no file matches.
+    #[error("no file matches {}", path.display())]
+    NoMatch {
+        /// The pattern.
+        path: PathBuf,
+    },
+    /// A format that this build of the library leaves out.
+    #[error("cannot read {}: this build has no {what}; build it with the feature {feature:?}", path.display())]
+    LeftOut {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+        /// The feature of this crate that brings it.
+        feature: &'static str,
+    },
+    /// The pool has no memory to read the input into.
+    #[error("cannot rent memory to read {}", path.display())]
+    Memory {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What the pool said.
+        source: RentError,
     },
     /// The file was changed while it was being read.
     #[error("{}:{line}: the file was changed while it was being read; run again", path.display())]

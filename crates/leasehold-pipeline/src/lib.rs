@@ -31,7 +31,11 @@ pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use runner::{Pipeline, Summary};
 pub use search::{Fingerprint, Found, Hit, Key, Search, StoreEvent, StoreStats, Top, VectorStore, dot};
-pub use sink::{JsonlSink, NpySink, Sink};
+#[cfg(feature = "arrow")]
+pub use sink::ArrowSink;
+#[cfg(feature = "parquet")]
+pub use sink::ParquetSink;
+pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
 pub use source::{Format, Input, Source, Split};
 pub use summarize::{
     Chosen, Extract, Extracted, Length, Sentence, Sentences, SentencesOf, Summarizer, sentences,

@@ -127,7 +127,7 @@ impl Pipeline<'_> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             while let Some(unit) = early.remove(&next) {
-                sink.write(&unit.documents, &unit.vectors)?;
+                sink.write(&unit.documents, unit.vectors)?;
                 summary.documents += unit.documents.len() as u64;
                 summary.tokens += unit.tokens;
                 summary.bytes = unit.documents.last().map_or(summary.bytes, |last| last.consumed);

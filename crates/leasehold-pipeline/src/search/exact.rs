@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use leasehold::MemoryOwner;
+
 use super::{Key, Top, VectorStore, dot};
 use crate::{
     cancel::Cancel,
@@ -197,7 +199,7 @@ struct RankingSink<'a> {
 }
 
 impl Sink for RankingSink<'_> {
-    fn write(&mut self, documents: &[Document], vectors: &[f32]) -> Result<(), EmbedError> {
+    fn write(&mut self, documents: &[Document], vectors: MemoryOwner<f32>) -> Result<(), EmbedError> {
         let width = self.ranking.query.len();
         let mut keys = Vec::with_capacity(documents.len());
         for (document, vector) in documents.iter().zip(vectors.chunks_exact(width.max(1))) {
@@ -207,7 +209,7 @@ impl Sink for RankingSink<'_> {
             self.ranking.rank(number, document, vector)?;
         }
         if let Some(store) = self.store
-            && let Err(error) = store.put(&keys, vectors)
+            && let Err(error) = store.put(&keys, &vectors)
         {
             self.store_error.get_or_insert(error);
         }

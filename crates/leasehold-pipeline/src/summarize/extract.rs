@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use leasehold::MemoryOwner;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Length, Summarizer, sentence::Cutter};
@@ -174,7 +175,7 @@ struct SummarySink {
 }
 
 impl Sink for SummarySink {
-    fn write(&mut self, documents: &[Document], vectors: &[f32]) -> Result<(), EmbedError> {
+    fn write(&mut self, documents: &[Document], vectors: MemoryOwner<f32>) -> Result<(), EmbedError> {
         let width = vectors.len() / documents.len().max(1);
         for (document, vector) in documents.iter().zip(vectors.chunks_exact(width.max(1))) {
             let text = document.text()?;

@@ -11,6 +11,15 @@ mod output;
 mod runner;
 mod search;
 mod source;
+#[cfg(feature = "compression")]
+mod source_compressed;
+#[cfg(feature = "csv")]
+mod source_csv;
+mod source_damage;
+#[cfg(feature = "directories")]
+mod source_directories;
+#[cfg(feature = "parquet")]
+mod source_parquet;
 mod store;
 mod summarize;
 mod support;

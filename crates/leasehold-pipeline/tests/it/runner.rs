@@ -29,11 +29,11 @@ struct Kept {
 }
 
 impl Sink for Kept {
-    fn write(&mut self, documents: &[Document], vectors: &[f32]) -> Result<(), EmbedError> {
+    fn write(&mut self, documents: &[Document], vectors: MemoryOwner<f32>) -> Result<(), EmbedError> {
         for document in documents {
             self.texts.push(document.text()?.to_owned());
         }
-        self.vectors.extend_from_slice(vectors);
+        self.vectors.extend_from_slice(&vectors);
         self.written.store(self.texts.len(), Ordering::SeqCst);
         if let Some((after, cancel)) = &self.cancel_after
             && self.texts.len() >= *after
