@@ -25,7 +25,7 @@ pub use encoder::{Encoder, Worker};
 pub use error::{
     EmbedError, FetchError, HistoryError, ModelError, SinkError, SourceError, StoreError, TokenizeError,
 };
-pub use fetch::{Cache, FetchEvent};
+pub use fetch::{Cache, FetchEvent, FileCheck, FileState};
 pub use history::{History, Role, Segment, Turn, Window, Windows};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
