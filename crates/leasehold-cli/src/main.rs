@@ -2,6 +2,7 @@
 
 mod arguments;
 mod embed;
+mod output;
 mod progress;
 mod signals;
 
@@ -48,4 +49,5 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
+        || matches!(error.downcast_ref(), Some(SinkError::Closed { .. }))
 }

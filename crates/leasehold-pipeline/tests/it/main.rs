@@ -8,6 +8,7 @@ mod fetch;
 mod model;
 mod output;
 mod runner;
+mod sink;
 mod source;
 #[cfg(feature = "compression")]
 mod source_compressed;
