@@ -1,70 +1,59 @@
 //! `leasehold embed`.
 
 use std::{
-    io::{self, BufWriter, IsTerminal},
+    io::{self, IsTerminal},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
     thread,
 };
 
 use anyhow::Context;
 use leasehold::{BoundedPool, MemoryPool};
-use leasehold_pipeline::{
-    Cache, Encoder, Format, Input, JsonlSink, NpySink, OutputFile, Pipeline, Sink, Source, Split, Summary,
-};
+use leasehold_pipeline::{Cache, Encoder, Format, Input, Pipeline, Sink, Source, Split, Summary};
 
 use crate::{
-    arguments::{Embed, Output},
-    progress::Progress,
+    arguments::{Embed, InputFormat},
+    output::Target,
+    progress::{Progress, Skipped},
     signals::Signals,
 };
 
 /// Bytes that a run may rent.
 const MEMORY: usize = 1 << 30;
 
-/// The field of files that are JSON lines by their ending.
+/// The field of inputs that have fields, where none is named.
 const DEFAULT_FIELD: &str = "text";
 
 impl Embed {
-    /// Embeds every input. What can be wrong is looked at from cheap to dear: inputs, output, model.
+    /// Embeds every input. What can be wrong is looked at from cheap to dear: arguments, inputs, output, model.
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<()> {
+        let format = self.output_format();
         let pool = MemoryPool::builder().build_bounded(MEMORY);
-        let source = Source::open(self.inputs(), &pool)?;
-        let on_terminal = matches!(self.output, Output::Standard) && io::stdout().is_terminal();
+        let mut source = Source::open(self.inputs(), &pool)?;
+        source.leave_out(&self.output);
+        let on_terminal = self.output == Path::new("-") && io::stdout().is_terminal();
         let progress = Progress::new(on_terminal);
-        match &self.output {
-            Output::Standard => {
-                let run = self.prepare(source, &pool, progress, signals)?;
-                let writer = BufWriter::new(io::stdout().lock());
-                run.into_sink(&mut JsonlSink::new(writer, "standard output"))
-            }
-            Output::JsonLines(path) => {
-                let file = create(path, signals)?;
-                let run = self.prepare(source, &pool, progress, signals)?;
-                let mut sink = JsonlSink::new(file, path.display().to_string());
-                run.into_sink(&mut sink)?;
-                Ok(sink.into_inner().commit()?)
-            }
-            Output::Npy(path) => {
-                let file = create(path, signals)?;
-                let run = self.prepare(source, &pool, progress, signals)?;
-                let mut sink = NpySink::new(file, run.encoder.width(), path.display().to_string())?;
-                run.into_sink(&mut sink)?;
-                Ok(sink.into_inner().commit()?)
-            }
-        }
+        let mut target = Target::open(&self.output, signals)?;
+        let run = self.prepare(source, &pool, progress, signals)?;
+        let mut sink = format.sink(&mut target, run.encoder.width())?;
+        run.into_sink(&mut *sink)?;
+        drop(sink);
+        Ok(target.commit()?)
     }
 
     fn inputs(&self) -> Vec<(Input, Format)> {
-        let format = |path: &PathBuf| match (&self.field, path.extension().and_then(|e| e.to_str())) {
-            (Some(field), _) => Format::JsonLines { field: field.as_str().into() },
-            (None, Some("jsonl" | "ndjson")) if self.by.is_none() => {
-                Format::JsonLines { field: DEFAULT_FIELD.into() }
-            }
-            _ => Format::Text(self.by.map_or(Split::Line, Split::from)),
+        let field = self.field.as_deref().map(Arc::from);
+        let named = || field.clone().unwrap_or_else(|| DEFAULT_FIELD.into());
+        let format = match self.from {
+            None => Format::ByEnding { split: self.by.map(Split::from), field },
+            Some(InputFormat::Text) => Format::Text(self.by.map_or(Split::Line, Split::from)),
+            Some(InputFormat::Jsonl) => Format::JsonLines { field: named() },
+            Some(InputFormat::Csv) => Format::Csv { field: named(), delimiter: b',' },
+            Some(InputFormat::Tsv) => Format::Csv { field: named(), delimiter: b'\t' },
+            Some(InputFormat::Parquet) => Format::Parquet { column: named() },
         };
-        self.inputs.iter().map(|path| (Input::from(path.clone()), format(path))).collect()
+        self.inputs.iter().map(|path| (Input::from(path.clone()), format.clone())).collect()
     }
 
     fn prepare(
@@ -103,20 +92,16 @@ impl Run {
             threads: self.threads,
             cancel: self.signals.cancel(),
         };
-        let skipped = self.source.skipped();
+        let (skipped, skipped_files) = (self.source.skipped(), self.source.skipped_files());
         self.progress.start(self.source.total_bytes());
         let progress = &self.progress;
         let summary: Summary = pipeline.run(self.source, sink, &mut |summary| progress.update(summary))?;
         // Relaxed: a statistic, and the thread that counted has ended.
-        progress.finish(&summary, skipped.load(Ordering::Relaxed));
+        let skipped =
+            Skipped { blank: skipped.load(Ordering::Relaxed), files: skipped_files.load(Ordering::Relaxed) };
+        progress.finish(&summary, skipped);
         Ok(())
     }
-}
-
-fn create(path: &Path, signals: &Signals) -> anyhow::Result<OutputFile> {
-    let file = OutputFile::create(path)?;
-    signals.remove_at_exit(file.temporary());
-    Ok(file)
 }
 
 fn processors() -> NonZeroUsize {

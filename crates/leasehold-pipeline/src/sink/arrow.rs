@@ -214,7 +214,7 @@ fn failure(target: &str, error: ArrowError) -> SinkError {
 mod tests {
     use std::path::Path;
 
-    use arrow_array::{Array, cast::AsArray, types::Float32Type};
+    use arrow_array::{cast::AsArray, types::Float32Type};
     use leasehold::MemoryPool;
 
     use super::*;

@@ -25,7 +25,7 @@ mod record;
 mod window;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -118,6 +118,11 @@ impl Source {
             skipped: Arc::default(),
             skipped_files: Arc::default(),
         })
+    }
+
+    /// Passes over this file where a directory or a pattern has it: what an earlier run has written there.
+    pub fn leave_out(&mut self, path: &Path) {
+        self.files.leave_out(path);
     }
 
     /// Bytes of all inputs, where each is a regular file.

@@ -10,6 +10,7 @@ mod model;
 mod output;
 mod runner;
 mod search;
+mod sink;
 mod source;
 #[cfg(feature = "compression")]
 mod source_compressed;
