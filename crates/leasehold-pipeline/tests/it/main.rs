@@ -5,6 +5,7 @@
 mod encoder;
 mod family;
 mod fetch;
+mod flow;
 mod model;
 mod output;
 mod runner;
