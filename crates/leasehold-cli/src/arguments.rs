@@ -5,6 +5,8 @@ use std::{fs, num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use leasehold_pipeline::Split;
 
+use crate::size::Size;
+
 /// Turns text into embeddings on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
@@ -73,6 +75,11 @@ pub(crate) struct Embed {
     /// Number of threads that run the model; as many as there are processors by default.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+
+    /// The most memory for weights, activations, vectors and text, such as 256MiB or 1G; by default what model and threads
+    /// need, and 128 MiB for text.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
 }
 
 /// What of a text file is embedded as one.

@@ -4,6 +4,7 @@ mod arguments;
 mod embed;
 mod progress;
 mod signals;
+mod size;
 
 use std::{io, process::ExitCode};
 

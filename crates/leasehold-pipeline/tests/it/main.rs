@@ -8,6 +8,7 @@ mod fetch;
 mod flow;
 mod model;
 mod output;
-mod runner;
+mod pipeline;
+
 mod source;
 mod support;
