@@ -2,108 +2,95 @@
 
 use std::{
     io::{self, IsTerminal},
-    num::NonZeroUsize,
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-    thread,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::Ordering,
 };
 
-use anyhow::Context;
-use leasehold::{BoundedPool, MemoryPool};
-use leasehold_pipeline::{Cache, Encoder, Format, Input, Pipeline, Sink, Source, Split, Summary};
+use clap::Args;
 
 use crate::{
-    arguments::{Embed, InputFormat},
-    output::Target,
+    arguments::contradiction,
+    computing::Computing,
+    inputs::Inputs,
+    output::{OutputFormat, Target},
     progress::{Progress, Skipped},
     signals::Signals,
 };
 
-/// Bytes that a run may rent.
-const MEMORY: usize = 1 << 30;
+const EXAMPLES: &str = "\
+Examples:
+  leasehold embed notes.txt --output notes.npy
+  leasehold embed --by paragraph book.txt --output book.jsonl
+  leasehold embed --field body posts.jsonl --output posts.npy
+  leasehold embed --field title news.csv.zst more.parquet --output news.parquet
+  leasehold embed src 'docs/**/*.md' --by file --output tree.arrow
+  journalctl -f | leasehold embed - --format arrows | ./consumer
 
-/// The field of inputs that have fields, where none is named.
-const DEFAULT_FIELD: &str = "text";
+Exit status:
+  0    everything was embedded and written
+  1    something failed; standard error says what, and no output file was made or changed
+  2    the command line was wrong
+  130  interrupted with Ctrl-C (128 and the signal's number)
+  141  the reader of standard output has gone
+
+Environment:
+  LEASEHOLD_CACHE  where the model is kept, instead of leasehold/ in $XDG_CACHE_HOME or ~/.cache";
+
+/// Embeds text: one unit vector per line, paragraph, file, or row of a table, in the order of the input.
+///
+/// The model is all-MiniLM-L6-v2, fetched on first use. Its vectors have 384 values and are the mean over
+/// the tokens, scaled to length one. Of each text the first 256 tokens count.
+///
+/// Files are read as their ending says: JSON lines (.jsonl, .ndjson), CSV (.csv), TSV (.tsv), Parquet (.parquet),
+/// else text. Of a directory all files are read that are text, in the order of their names, but for hidden ones and
+/// those that version control ignores; quote a pattern such as '**/*.md' to have it matched here. Gzip and zstd are
+/// decompressed on the way.
+///
+/// Input is UTF-8; a byte that is not is an error which names its place. Blank lines and blank fields are
+/// skipped. The output file appears when it is whole, never before.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Embed {
+    #[command(flatten)]
+    inputs: Inputs,
+
+    /// Where to write: a file in .jsonl, .npy, .parquet, .arrow, .feather or .arrows, or - for standard output.
+    #[arg(long, short, value_name = "PATH", default_value = "-")]
+    output: PathBuf,
+
+    /// What to write, whatever the ending; to standard output jsonl by default, and terminal where it is one.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<OutputFormat>,
+
+    #[command(flatten)]
+    computing: Computing,
+}
 
 impl Embed {
     /// Embeds every input. What can be wrong is looked at from cheap to dear: arguments, inputs, output, model.
-    pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<()> {
-        let format = self.output_format();
-        let pool = MemoryPool::builder().build_bounded(MEMORY);
-        let mut source = Source::open(self.inputs(), &pool)?;
-        source.leave_out(&self.output);
+    pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
+        let format = OutputFormat::of(&self.output, self.format);
+        let format = format.unwrap_or_else(|message| contradiction(&message));
+        self.inputs.check()?;
         let on_terminal = self.output == Path::new("-") && io::stdout().is_terminal();
-        let progress = Progress::new(on_terminal);
+        let mut progress = Progress::new(on_terminal);
         let mut target = Target::open(&self.output, signals)?;
-        let run = self.prepare(source, &pool, progress, signals)?;
-        let mut sink = format.sink(&mut target, run.encoder.width())?;
-        run.into_sink(&mut *sink)?;
+        let machine = self.computing.prepare(&progress)?;
+        let mut source = self.inputs.open(machine.pipeline.source_pool())?;
+        source.leave_out(&self.output);
+        let (skipped, skipped_files) = (source.skipped(), source.skipped_files());
+        progress.start(source.total_bytes(), &machine.pipeline);
+        let mut sink = format.sink(&mut target, machine.encoder.width())?;
+        let cancel = signals.cancel();
+        let update = &mut |summary: &_| progress.update(summary);
+        let summary = machine.pipeline.run(source, &mut *sink, &cancel, update)?;
         drop(sink);
-        Ok(target.commit()?)
-    }
-
-    fn inputs(&self) -> Vec<(Input, Format)> {
-        let field = self.field.as_deref().map(Arc::from);
-        let named = || field.clone().unwrap_or_else(|| DEFAULT_FIELD.into());
-        let format = match self.from {
-            None => Format::ByEnding { split: self.by.map(Split::from), field },
-            Some(InputFormat::Text) => Format::Text(self.by.map_or(Split::Line, Split::from)),
-            Some(InputFormat::Jsonl) => Format::JsonLines { field: named() },
-            Some(InputFormat::Csv) => Format::Csv { field: named(), delimiter: b',' },
-            Some(InputFormat::Tsv) => Format::Csv { field: named(), delimiter: b'\t' },
-            Some(InputFormat::Parquet) => Format::Parquet { column: named() },
-        };
-        self.inputs.iter().map(|path| (Input::from(path.clone()), format.clone())).collect()
-    }
-
-    fn prepare(
-        &self,
-        source: Source,
-        pool: &BoundedPool,
-        progress: Progress,
-        signals: &Signals,
-    ) -> anyhow::Result<Run> {
-        let directory = match &self.model {
-            Some(directory) => directory.clone(),
-            None => Cache::of_user()?.model(&mut |event| progress.fetching(&event))?,
-        };
-        let encoder = Encoder::open(&directory, self.precision.into(), pool)
-            .with_context(|| format!("cannot use the model in {}", directory.display()))?;
-        let threads = self.threads.unwrap_or_else(processors);
-        Ok(Run { source, pool: pool.clone(), encoder, threads, progress, signals: signals.clone() })
-    }
-}
-
-/// Everything that a run needs but its sink.
-struct Run {
-    source: Source,
-    pool: BoundedPool,
-    encoder: Encoder,
-    threads: NonZeroUsize,
-    progress: Progress,
-    signals: Signals,
-}
-
-impl Run {
-    fn into_sink(mut self, sink: &mut dyn Sink) -> anyhow::Result<()> {
-        let pipeline = Pipeline {
-            encoder: &self.encoder,
-            pool: &self.pool,
-            threads: self.threads,
-            cancel: self.signals.cancel(),
-        };
-        let (skipped, skipped_files) = (self.source.skipped(), self.source.skipped_files());
-        self.progress.start(self.source.total_bytes());
-        let progress = &self.progress;
-        let summary: Summary = pipeline.run(self.source, sink, &mut |summary| progress.update(summary))?;
-        // Relaxed: a statistic, and the thread that counted has ended.
+        // Relaxed: statistics, and the thread that counted has ended.
         let skipped =
             Skipped { blank: skipped.load(Ordering::Relaxed), files: skipped_files.load(Ordering::Relaxed) };
         progress.finish(&summary, skipped);
-        Ok(())
+        target.commit()?;
+        Ok(ExitCode::SUCCESS)
     }
-}
-
-fn processors() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

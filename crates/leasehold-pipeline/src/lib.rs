@@ -3,6 +3,7 @@
 mod batch;
 mod cancel;
 mod document;
+mod embed;
 mod encoder;
 mod error;
 mod fetch;
@@ -11,16 +12,17 @@ mod history;
 mod mapping;
 mod model;
 mod output;
-mod runner;
+mod pipeline;
 mod search;
 mod sink;
 mod source;
 mod summarize;
 mod tokenize;
 
-pub use batch::{Unit, Units};
+pub use batch::{Batch, Unit};
 pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
+pub use embed::{Embedded, Encode, TokenBatch, Tokenize};
 pub use encoder::{Encoder, Worker};
 pub use error::{
     EmbedError, FetchError, HistoryError, ModelError, SinkError, SourceError, StoreError, TokenizeError,
@@ -29,7 +31,7 @@ pub use fetch::{Cache, FetchEvent, FileCheck, FileState};
 pub use history::{History, Role, Segment, Turn, Window, Windows};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
-pub use runner::{Pipeline, Summary};
+pub use pipeline::{Pipeline, Summary};
 pub use search::{Fingerprint, Found, Hit, Key, Search, StoreEvent, StoreStats, Top, VectorStore, dot};
 #[cfg(feature = "arrow")]
 pub use sink::ArrowSink;

@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    iter,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,9 +12,9 @@ use leasehold::MemoryOwner;
 use super::{Key, Top, VectorStore, dot};
 use crate::{
     cancel::Cancel,
-    document::{Document, Place},
+    document::{Document, Place, Text},
     error::{EmbedError, SourceError, StoreError},
-    runner::{Pipeline, Summary},
+    pipeline::{Pipeline, Summary},
     sink::Sink,
 };
 
@@ -54,6 +56,21 @@ pub struct Hit {
 }
 
 impl Search {
+    /// The unit vector of a query, computed as those of passages are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::start`], and when tokenizer or model fail.
+    pub fn query(pipeline: &Pipeline, text: &str, cancel: &Cancel) -> Result<Vec<f32>, EmbedError> {
+        let place = Place { path: Path::new("query").into(), line: 1, offset: 0 };
+        let block = MemoryOwner::from(text.to_owned()).into_shared();
+        let document = Document { text: Text::checked(block), place, consumed: 0 };
+        let mut run = pipeline.start(iter::once(Ok(document)), cancel)?;
+        let vector = run.next().ok_or(EmbedError::Cancelled)??.vectors.to_vec();
+        run.join();
+        Ok(vector)
+    }
+
     /// Reads all passages and keeps the nearest to `query`, which is a unit vector of the pipeline's encoder.
     ///
     /// `progress` is called as [`Pipeline::run`] calls it, so only for passages that go through the model.
@@ -63,9 +80,10 @@ impl Search {
     /// As [`Pipeline::run`]. That the store cannot be written is none: see [`Found::store_error`].
     pub fn run<I>(
         &self,
-        pipeline: &Pipeline<'_>,
+        pipeline: &Pipeline,
         query: &[f32],
         passages: I,
+        cancel: &Cancel,
         progress: &mut dyn FnMut(&Summary),
     ) -> Result<Found, EmbedError>
     where
@@ -81,12 +99,12 @@ impl Search {
             ranking: Arc::clone(&ranking),
             store: self.store.clone(),
             vector: vec![0.0; query.len()],
-            cancel: pipeline.cancel.clone(),
+            cancel: cancel.clone(),
         };
         let mut sink = RankingSink { ranking: &ranking, store: self.store.as_deref(), store_error: None };
-        let embedded = pipeline.run(unknown, &mut sink, progress)?;
+        let embedded = pipeline.run(unknown, &mut sink, cancel, progress)?;
         // A source that finds everything in the store sends nothing that would end early.
-        if pipeline.cancel.is_cancelled() {
+        if cancel.is_cancelled() {
             return Err(EmbedError::Cancelled);
         }
         let store_error = sink.store_error;

@@ -7,9 +7,10 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Length, Summarizer, sentence::Cutter};
 use crate::{
+    cancel::Cancel,
     document::{Document, Place},
     error::{EmbedError, SourceError},
-    runner::{Pipeline, Summary},
+    pipeline::{Pipeline, Summary},
     sink::Sink,
 };
 
@@ -54,16 +55,17 @@ impl Extract {
     /// As [`Pipeline::run`].
     pub fn run<I>(
         &self,
-        pipeline: &Pipeline<'_>,
+        pipeline: &Pipeline,
         documents: I,
+        cancel: &Cancel,
         progress: &mut dyn FnMut(&Summary),
     ) -> Result<Extracted, EmbedError>
     where
         I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
     {
-        let summarizer = Summarizer::new(pipeline.encoder.width(), self.length);
+        let summarizer = Summarizer::new(pipeline.encoder().width(), self.length);
         let mut sink = SummarySink { summarizer };
-        let embedded = pipeline.run(SentencesOf::new(documents), &mut sink, progress)?;
+        let embedded = pipeline.run(SentencesOf::new(documents), &mut sink, cancel, progress)?;
         let (of, shortest) = (sink.summarizer.seen(), sink.summarizer.shortest());
         let chosen = sink.summarizer.finish().into_iter();
         let sentences = chosen.map(|chosen| Sentence { score: chosen.score, ..chosen.sentence }).collect();

@@ -5,10 +5,11 @@
 mod encoder;
 mod family;
 mod fetch;
+mod flow;
 mod history;
 mod model;
 mod output;
-mod runner;
+mod pipeline;
 mod search;
 mod sink;
 mod source;

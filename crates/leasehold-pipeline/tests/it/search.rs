@@ -2,6 +2,7 @@
 
 use std::{fs, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
+use leasehold::MemoryPool;
 use leasehold_pipeline::{
     Cancel, EmbedError, Fingerprint, Format, Found, Input, Pipeline, Precision, Search, Source, SourceError,
     Split, VectorStore, dot,
@@ -54,15 +55,15 @@ impl Corpus {
     }
 }
 
-fn pipeline(cancel: &Cancel) -> Pipeline<'_> {
-    let threads = NonZeroUsize::new(2).unwrap();
-    Pipeline { encoder: small_encoder(), pool: pool(), threads, cancel: cancel.clone() }
+fn pipeline() -> Pipeline {
+    let pool = MemoryPool::builder().build_bounded(64 << 20);
+    Pipeline::new(small_encoder(), NonZeroUsize::new(2).unwrap(), &pool).unwrap()
 }
 
 fn search(corpus: &Corpus, most: usize, least: f32, store: Option<Arc<VectorStore>>) -> Found {
     let search = Search { most, least, store };
     let query = vector("the owner of a buffer");
-    search.run(&pipeline(&Cancel::new()), &query, corpus.source(), &mut |_| {}).unwrap()
+    search.run(&pipeline(), &query, corpus.source(), &Cancel::new(), &mut |_| {}).unwrap()
 }
 
 fn found(found: &Found) -> Vec<(u64, &str)> {
@@ -125,6 +126,12 @@ fn only_passages_that_are_new_go_through_the_model() {
 }
 
 #[test]
+fn a_query_has_the_vector_that_a_passage_has() {
+    let query = Search::query(&pipeline(), "the owner of a buffer", &Cancel::new()).unwrap();
+    assert_eq!(query, vector("the owner of a buffer"));
+}
+
+#[test]
 fn nothing_is_found_in_nothing() {
     let corpus = Corpus::new(&[]);
     let result = search(&corpus, 10, -1.0, Some(corpus.store()));
@@ -144,7 +151,7 @@ fn a_broken_input_is_an_error_although_the_rest_is_in_the_store() {
     fs::write(corpus.path(), bytes).unwrap();
     let search = Search { most: 1, least: -1.0, store: Some(corpus.store()) };
     let query = vector("a buffer");
-    let error = search.run(&pipeline(&Cancel::new()), &query, corpus.source(), &mut |_| {}).unwrap_err();
+    let error = search.run(&pipeline(), &query, corpus.source(), &Cancel::new(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, EmbedError::Source(SourceError::NotUtf8 { line: 101, .. })), "{error}");
 }
 
@@ -164,6 +171,6 @@ fn a_search_among_known_passages_can_be_cancelled() {
         Ok(document)
     });
     let search = Search { most: 1, least: -1.0, store: Some(store) };
-    let error = search.run(&pipeline(&cancel), &vector("a buffer"), endless, &mut |_| {}).unwrap_err();
+    let error = search.run(&pipeline(), &vector("a buffer"), endless, &cancel, &mut |_| {}).unwrap_err();
     assert!(matches!(error, EmbedError::Cancelled), "{error}");
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, num::NonZeroUsize};
 
+use leasehold::MemoryPool;
 use leasehold_pipeline::{
     Cancel, Extract, Format, Input, Length, Pipeline, SentencesOf, Source, Split, Summarizer, sentences,
 };
@@ -273,11 +274,11 @@ fn a_summary_has_sentences_of_the_text_in_its_order() {
     let place = TempDir::new().unwrap();
     let text = "OWLS\n\nOwls are birds\nof the night. They hunt mice in the dark and in silence.\n\n\
                 | a | table |\n\nMost owls hunt alone at night. This has nothing to do with it at all.";
-    let threads = NonZeroUsize::MIN;
+    let memory = MemoryPool::builder().build_bounded(64 << 20);
+    let pipeline = Pipeline::new(encoder(), NonZeroUsize::MIN, &memory).unwrap();
     let cancel = Cancel::new();
-    let pipeline = Pipeline { encoder: encoder(), pool: pool(), threads, cancel };
     let extract = Extract { length: Length::Sentences(2) };
-    let extracted = extract.run(&pipeline, paragraphs(&place, text), &mut |_| {}).unwrap();
+    let extracted = extract.run(&pipeline, paragraphs(&place, text), &cancel, &mut |_| {}).unwrap();
     assert_eq!(extracted.of, 6);
     let texts: Vec<&str> = extracted.sentences.iter().map(|sentence| sentence.text.as_str()).collect();
     assert_eq!(texts[0], "Owls are birds of the night.", "{texts:?}");
@@ -285,7 +286,7 @@ fn a_summary_has_sentences_of_the_text_in_its_order() {
     let first = &extracted.sentences[0];
     assert_eq!((first.place.line, first.place.offset, first.end), (3, 6, 34));
     let extract = Extract { length: Length::Words(3) };
-    let short = extract.run(&pipeline, paragraphs(&place, text), &mut |_| {}).unwrap();
+    let short = extract.run(&pipeline, paragraphs(&place, text), &cancel, &mut |_| {}).unwrap();
     assert!(
         short.sentences.iter().all(|sentence| sentence.text == "OWLS" || sentence.text == "| a | table |")
     );
