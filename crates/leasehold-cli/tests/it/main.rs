@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get what it needs has failed")]
 
+#[cfg(unix)]
+mod commands;
 mod embed;
 mod formats;
 mod mistakes;
+#[cfg(unix)]
+mod search;
 mod signals;
+mod summarize;
 mod support;

@@ -30,8 +30,13 @@ const BEGINNERS: [&str; 46] = [
     "these", "they", "this", "we",
 ];
 
-/// Whether `next` goes on with the sentence that `before` seems to end.
+/// Whether `next` goes on with the sentence that `before`, with the space behind it, seems to end.
 pub(super) fn goes_on(before: &str, next: &str) -> bool {
+    // As in .NET; scripts without spaces have full stops of their own.
+    if before.ends_with(['.', '!', '?']) && !next.starts_with(char::is_whitespace) {
+        return true;
+    }
+    let before = before.trim_end();
     let next = next.trim_start_matches(opens);
     let Some(first) = next.chars().next() else { return true };
     // As in “Go!” she said.
@@ -95,8 +100,15 @@ mod tests {
             ("of Acme Inc.", "Chicago"),
             ("“Go!”", "she said"),
         ] {
-            assert!(goes_on(before, next), "{before} {next}");
+            assert!(goes_on(&format!("{before} "), next), "{before} {next}");
         }
+    }
+
+    #[test]
+    fn a_full_stop_without_space_behind_it_ends_nothing() {
+        assert!(goes_on("what it is to .", "NET"));
+        assert!(!goes_on("what it is to us.", " Next"));
+        assert!(!goes_on("彼は来た。", "私は行く。"));
     }
 
     #[test]
@@ -110,7 +122,7 @@ mod tests {
             ("at the end!", "Reed"),
             ("on the table.", "Vol. 3"),
         ] {
-            assert!(!goes_on(before, next), "{before} {next}");
+            assert!(!goes_on(&format!("{before} "), next), "{before} {next}");
         }
     }
 }

@@ -201,8 +201,9 @@ impl Sink for SummarySink {
 /// Words that a sentence has at least; shorter ones say nothing by themselves.
 const FEWEST_WORDS: usize = 4;
 
-/// Whether a sentence ends as sentences do, and is no heading, row of a table or line of a program.
+/// Whether a sentence begins and ends as sentences do, and is no heading, row of a table or line of a program.
 fn is_whole(text: &str, words: usize) -> bool {
     let end = text.trim_end_matches(|c: char| "\"'”’»)]*_`".contains(c));
-    words >= FEWEST_WORDS && end.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
+    let begins = text.chars().find(|c| c.is_alphanumeric()).is_some_and(|first| !first.is_lowercase());
+    begins && words >= FEWEST_WORDS && end.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
 }

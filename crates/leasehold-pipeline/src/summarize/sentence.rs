@@ -127,7 +127,7 @@ fn bounds(text: &str) -> Vec<Range<usize>> {
     for (start, piece) in text.split_sentence_bound_indices() {
         let end = start + piece.len();
         match bounds.last_mut() {
-            Some(last) if goes_on(text[last.clone()].trim_end(), piece) => last.end = end,
+            Some(last) if goes_on(&text[last.clone()], piece) => last.end = end,
             _ => bounds.push(start..end),
         }
     }
