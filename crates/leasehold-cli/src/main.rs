@@ -2,6 +2,7 @@
 
 mod arguments;
 mod embed;
+mod output;
 mod progress;
 mod signals;
 mod size;
@@ -49,4 +50,5 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
+        || matches!(error.downcast_ref(), Some(SinkError::Closed { .. }))
 }

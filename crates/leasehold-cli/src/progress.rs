@@ -62,16 +62,26 @@ impl Progress {
     }
 
     /// Replaces the bar by what was done.
-    pub(crate) fn finish(&self, summary: &Summary, skipped: u64) {
+    pub(crate) fn finish(&self, summary: &Summary, skipped: Skipped) {
         let seconds = self.started.elapsed().as_secs_f64();
-        let blank = match skipped {
-            0 => String::new(),
-            skipped => format!("; {skipped} blank skipped"),
-        };
-        self.bar.println(format!(
-            "{} documents, {} tokens in {seconds:.1} s{blank}",
-            summary.documents, summary.tokens
-        ));
+        let mut text =
+            format!("{} documents, {} tokens in {seconds:.1} s", summary.documents, summary.tokens);
+        if skipped.blank > 0 {
+            text.push_str(&format!("; {} blank skipped", skipped.blank));
+        }
+        if skipped.files > 0 {
+            text.push_str(&format!("; {} files passed over that are no text", skipped.files));
+        }
+        self.bar.println(text);
         self.bar.finish_and_clear();
     }
+}
+
+/// What a source has left out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Skipped {
+    /// Blank texts.
+    pub(crate) blank: u64,
+    /// Files of directories that are no text.
+    pub(crate) files: u64,
 }

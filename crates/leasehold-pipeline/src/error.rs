@@ -52,17 +52,18 @@ pub enum SourceError {
         /// Offset of the first wrong byte in the file.
         offset: u64,
     },
-    /// A line or paragraph longer than a stream may have.
+    /// A passage or record longer than the source's memory, of a kind that has to be read into memory as a whole.
     #[error(
-        "{}:{line}: more than {most} bytes without an end; split the input, or name it as a file",
+        "{}:{line}: a passage or record here is longer than {most} bytes; split the input, give it more memory \
+         (--memory), or name it as a plain file where it is a stream",
         path.display()
     )]
     TooLong {
-        /// The stream, or `-`.
+        /// The file, or `-`.
         path: PathBuf,
-        /// Line at which the record starts, counted from one.
+        /// Line or row at which the record starts, counted from one.
         line: u64,
-        /// The most that a stream may have.
+        /// The most that it may have.
         most: usize,
     },
     /// A line that is not a JSON object with the wanted field.
@@ -74,6 +75,66 @@ pub enum SourceError {
         line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A CSV record that cannot be taken apart, or a table without the wanted column.
+    #[error("{}:{line}: {reason}", path.display())]
+    Csv {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Line at which the record starts, counted from one.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A Parquet file that cannot be read, or that has not the wanted column.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Compressed data that is damaged or cut off; every whole record before that place has been given.
+    #[error("{}: the compressed data is damaged or cut off behind {offset} bytes of its content", path.display())]
+    Compressed {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Bytes that came out before.
+        offset: u64,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// A directory that cannot be listed, or a pattern that is wrong.
+    #[error("cannot list {}: {reason}", path.display())]
+    List {
+        /// The directory, or the pattern.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A pattern that no file matches.
+    #[error("no file matches {}", path.display())]
+    NoMatch {
+        /// The pattern.
+        path: PathBuf,
+    },
+    /// A format that this build of the library leaves out.
+    #[error("cannot read {}: this build has no {what}; build it with the feature {feature:?}", path.display())]
+    LeftOut {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+        /// The feature of this crate that brings it.
+        feature: &'static str,
+    },
+    /// The pool has no memory to read the input into.
+    #[error("cannot rent memory to read {}", path.display())]
+    Memory {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What the pool said.
+        source: RentError,
     },
     /// The file was changed while it was being read.
     #[error("{}:{line}: the file was changed while it was being read; run again", path.display())]
@@ -216,6 +277,80 @@ impl SinkError {
     }
 }
 
+/// An interrupted run that cannot be gone on with.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// The target is no file that could grow.
+    #[error("{} is not a regular file, so its run cannot be resumed", path.display())]
+    NotAFile {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The format is not one that can be gone on with.
+    #[error("this output format cannot be resumed; write .jsonl or .npy")]
+    Format,
+    /// There is a part without a state.
+    #[error("{} is in the way: no run that can be resumed has left it; remove or rename it", path.display())]
+    Foreign {
+        /// The part.
+        path: PathBuf,
+    },
+    /// The state cannot be understood.
+    #[error("{} is broken: {reason}; remove it and {} to start anew", state.display(), part.display())]
+    Malformed {
+        /// The state.
+        state: PathBuf,
+        /// The part that it tells of.
+        part: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The part belongs to a run that did something else.
+    #[error(
+        "the run that left {} was another one: {difference}; go on with what it had, or remove that file and {} \
+         to start anew",
+        part.display(), state.display()
+    )]
+    Different {
+        /// The part.
+        part: PathBuf,
+        /// Its state.
+        state: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// The part has lost something.
+    #[error(
+        "{} has {length} bytes where {expected} had been written; remove it and {} to start anew",
+        path.display(), state.display()
+    )]
+    Short {
+        /// The part.
+        path: PathBuf,
+        /// Its state.
+        state: PathBuf,
+        /// Bytes that it has.
+        length: u64,
+        /// Bytes that it should have.
+        expected: u64,
+    },
+    /// Another process is writing the part.
+    #[error("another run is writing {}", path.display())]
+    InUse {
+        /// The part.
+        path: PathBuf,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
 /// A model that cannot be fetched.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -262,6 +397,9 @@ pub enum EmbedError {
     /// The output is at fault.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The run cannot go on where an earlier one was ended.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// The pool has no room.
     #[error("the memory budget is too small")]
     Memory(#[from] RentError),
@@ -275,6 +413,16 @@ pub enum EmbedError {
         budget: usize,
         /// Bytes that are enough.
         least: usize,
+    },
+    /// Texts cannot be cut into passages like these.
+    #[error("passages of {tokens} tokens with an overlap of {overlap} are not possible: {reason}")]
+    Window {
+        /// Tokens in a passage.
+        tokens: usize,
+        /// Tokens that it shares with the one before.
+        overlap: usize,
+        /// Why.
+        reason: String,
     },
     /// A stage failed with an error of its own.
     #[error(transparent)]

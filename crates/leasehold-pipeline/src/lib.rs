@@ -12,20 +12,28 @@ mod mapping;
 mod model;
 mod output;
 mod pipeline;
+mod resume;
 mod sink;
 mod source;
 mod tokenize;
+mod window;
 
 pub use batch::{Batch, Unit};
 pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
 pub use embed::{Embedded, Encode, TokenBatch, Tokenize};
 pub use encoder::{Encoder, Worker};
-pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};
+pub use error::{EmbedError, FetchError, ModelError, ResumeError, SinkError, SourceError, TokenizeError};
 pub use fetch::{Cache, FetchEvent};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use pipeline::{Pipeline, Summary};
-pub use sink::{JsonlSink, NpySink, Sink};
+pub use resume::{Job, ResumableSink, Resume};
+#[cfg(feature = "arrow")]
+pub use sink::ArrowSink;
+#[cfg(feature = "parquet")]
+pub use sink::ParquetSink;
+pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
 pub use source::{Format, Input, Source, Split};
 pub use tokenize::{Tokenizer, Tokens};
+pub use window::Windows;

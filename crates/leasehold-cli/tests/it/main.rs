@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot get what it needs has failed")]
 
 mod embed;
+mod formats;
 mod mistakes;
 mod signals;
 mod support;

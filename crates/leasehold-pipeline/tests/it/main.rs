@@ -9,6 +9,15 @@ mod flow;
 mod model;
 mod output;
 mod pipeline;
-
+mod sink;
 mod source;
+#[cfg(feature = "compression")]
+mod source_compressed;
+#[cfg(feature = "csv")]
+mod source_csv;
+mod source_damage;
+#[cfg(feature = "directories")]
+mod source_directories;
+#[cfg(feature = "parquet")]
+mod source_parquet;
 mod support;

@@ -33,14 +33,14 @@ struct Kept {
 }
 
 impl Sink for Kept {
-    fn write(&mut self, documents: &[Document], vectors: &[f32]) -> Result<(), EmbedError> {
+    fn write(&mut self, documents: &[Document], vectors: MemoryOwner<f32>) -> Result<(), EmbedError> {
         if self.forget {
             return Ok(());
         }
         for document in documents {
             self.texts.push(document.text()?.to_owned());
         }
-        self.vectors.extend_from_slice(vectors);
+        self.vectors.extend_from_slice(&vectors);
         self.written.store(self.texts.len(), Ordering::SeqCst);
         if let Some((after, cancel)) = &self.cancel_after
             && self.texts.len() >= *after
@@ -65,7 +65,7 @@ impl Sink for Kept {
 fn document(block: &SharedOwner<u8>, line: usize) -> Document {
     let path: Arc<Path> = Path::new("-").into();
     let text = Text::new(block.clone()).unwrap();
-    Document { text, place: Place { path, line: line as u64 + 1 }, consumed: line as u64 }
+    Document { text, place: Place { path, line: line as u64 + 1, offset: 0 }, consumed: line as u64 }
 }
 
 fn block(text: &str) -> SharedOwner<u8> {

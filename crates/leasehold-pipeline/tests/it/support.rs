@@ -7,7 +7,7 @@ use std::{
 };
 
 use leasehold::{BoundedPool, MemoryOwner, MemoryPool, Ragged};
-use leasehold_pipeline::{Cache, Encoder, Precision};
+use leasehold_pipeline::{Cache, Document, Encoder, Format, Input, Precision, Source, SourceError};
 use tempfile::TempDir;
 
 /// The directory of the real model, fetched into the user's cache on first use.
@@ -54,6 +54,39 @@ pub(crate) fn small_directory() -> TempDir {
     let tokenizer = model_directory().join("tokenizer.json");
     fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
     directory
+}
+
+/// Writes a file.
+pub(crate) fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = directory.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// All documents of an input.
+pub(crate) fn read(path: PathBuf, format: Format) -> Result<Vec<Document>, SourceError> {
+    Source::open(vec![(Input::from(path), format)], pool())?.collect()
+}
+
+/// All documents of an input up to its end or its first error, and that.
+pub(crate) fn read_to_error(path: PathBuf, format: Format) -> (Vec<Document>, Option<SourceError>) {
+    let mut documents = Vec::new();
+    let source = match Source::open(vec![(Input::from(path), format)], pool()) {
+        Ok(source) => source,
+        Err(error) => return (documents, Some(error)),
+    };
+    for document in source {
+        match document {
+            Ok(document) => documents.push(document),
+            Err(error) => return (documents, Some(error)),
+        }
+    }
+    (documents, None)
+}
+
+/// Line and text of each document.
+pub(crate) fn texts(documents: &[Document]) -> Vec<(u64, &str)> {
+    documents.iter().map(|document| (document.place.line, document.text().unwrap())).collect()
 }
 
 /// One vector per text, computed on this thread.
