@@ -14,6 +14,7 @@ mod compressed;
 mod csv;
 mod files;
 mod format;
+mod guard;
 mod json;
 #[cfg(feature = "directories")]
 mod listing;
@@ -34,11 +35,14 @@ use std::{
 
 use leasehold::BoundedPool;
 
-pub use self::format::{Format, Split};
 use self::{
     files::{Files, Named},
     memory::Memory,
     reader::Reader,
+};
+pub use self::{
+    format::{Format, Split},
+    guard::panic_is_caught,
 };
 use crate::{document::Document, error::SourceError};
 
