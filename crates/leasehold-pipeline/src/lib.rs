@@ -34,6 +34,6 @@ pub use sink::ArrowSink;
 #[cfg(feature = "parquet")]
 pub use sink::ParquetSink;
 pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
-pub use source::{Format, Input, Source, Split};
+pub use source::{Format, Input, Source, Split, panic_is_caught};
 pub use tokenize::{Tokenizer, Tokens};
 pub use window::Windows;

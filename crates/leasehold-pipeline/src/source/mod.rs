@@ -14,6 +14,7 @@ mod compressed;
 mod csv;
 mod files;
 mod format;
+mod guard;
 mod json;
 #[cfg(feature = "directories")]
 mod listing;
@@ -37,11 +38,14 @@ use std::{
 use leasehold::BoundedPool;
 use sha2::{Digest, Sha256};
 
-pub use self::format::{Format, Split};
 use self::{
     files::{Files, Named},
     memory::Memory,
     reader::Reader,
+};
+pub use self::{
+    format::{Format, Split},
+    guard::panic_is_caught,
 };
 use crate::{document::Document, error::SourceError, resume::hex};
 
