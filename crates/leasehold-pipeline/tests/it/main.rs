@@ -9,6 +9,7 @@ mod flow;
 mod model;
 mod output;
 mod pipeline;
+mod resume;
 mod sink;
 mod source;
 #[cfg(feature = "compression")]
@@ -21,3 +22,4 @@ mod source_directories;
 #[cfg(feature = "parquet")]
 mod source_parquet;
 mod support;
+mod window;
