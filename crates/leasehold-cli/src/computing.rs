@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use leasehold::{BoundedPool, MemoryPool};
 use leasehold_pipeline::{Cache, EmbedError, Encoder, Pipeline};
 
-use crate::{progress::Progress, size::Size};
+use crate::{inputs, progress::Progress, size::Size};
 
 /// Bytes for text, where the budget is not given.
 const TEXT: usize = 128 << 20;
@@ -47,12 +47,17 @@ pub(crate) struct Machine {
 }
 
 impl Computing {
-    /// Opens the model, which is fetched first where it is not there and none was named.
+    /// Where the model is, which is fetched first where it is not there and none was named.
+    pub(crate) fn directory(&self, progress: &Progress) -> anyhow::Result<PathBuf> {
+        match &self.model {
+            Some(directory) => Ok(directory.clone()),
+            None => Ok(Cache::of_user()?.model(&mut |event| progress.fetching(&event))?),
+        }
+    }
+
+    /// Opens the model, as [`directory`](Self::directory) finds it.
     pub(crate) fn prepare(&self, progress: &Progress) -> anyhow::Result<Machine> {
-        let directory = match &self.model {
-            Some(directory) => directory.clone(),
-            None => Cache::of_user()?.model(&mut |event| progress.fetching(&event))?,
-        };
+        let directory = self.directory(progress)?;
         let unusable = || format!("cannot use the model in {}", directory.display());
         let pool = self.pool(&directory).with_context(unusable)?;
         let encoder = Encoder::open(&directory, self.precision(), &pool).with_context(unusable)?;
@@ -63,6 +68,11 @@ impl Computing {
     /// How exactly the model computes.
     pub(crate) fn precision(&self) -> leasehold_pipeline::Precision {
         self.precision.into()
+    }
+
+    /// What that is called on the command line.
+    pub(crate) fn precision_name(&self) -> Option<String> {
+        inputs::name(&self.precision)
     }
 
     /// Number of threads that run the model.

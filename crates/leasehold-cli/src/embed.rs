@@ -1,6 +1,7 @@
 //! `leasehold embed`.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -8,11 +9,12 @@ use std::{
 };
 
 use clap::Args;
+use leasehold_pipeline::{Job, Resume, Sink, Source};
 
 use crate::{
     arguments::contradiction,
-    computing::Computing,
-    inputs::Inputs,
+    computing::{Computing, Machine},
+    inputs::{self, Inputs},
     output::{OutputFormat, Target},
     progress::{Progress, Skipped},
     signals::Signals,
@@ -25,11 +27,13 @@ Examples:
   leasehold embed --field body posts.jsonl --output posts.npy
   leasehold embed --field title news.csv.zst more.parquet --output news.parquet
   leasehold embed src 'docs/**/*.md' --by file --output tree.arrow
+  leasehold embed --by file --window 128 --overlap 32 books --output books.npy --resume
   journalctl -f | leasehold embed - --format arrows | ./consumer
 
 Exit status:
   0    everything was embedded and written
-  1    something failed; standard error says what, and no output file was made or changed
+  1    something failed; standard error says what, and no output file was made or changed; with
+       --resume, what was done is kept in PATH.part
   2    the command line was wrong
   130  interrupted with Ctrl-C (128 and the signal's number)
   141  the reader of standard output has gone
@@ -63,6 +67,14 @@ pub(crate) struct Embed {
     #[arg(long, value_name = "FORMAT")]
     format: Option<OutputFormat>,
 
+    /// Go on where an earlier run of the same command was ended, be it by Ctrl-C, kill -9 or a full disk.
+    ///
+    /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
+    /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
+    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl and .npy.
+    #[arg(long)]
+    resume: bool,
+
     #[command(flatten)]
     computing: Computing,
 }
@@ -70,27 +82,104 @@ pub(crate) struct Embed {
 impl Embed {
     /// Embeds every input. What can be wrong is looked at from cheap to dear: arguments, inputs, output, model.
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
+        if self.resume && self.output == Path::new("-") {
+            contradiction("standard output cannot be resumed; name a file with --output");
+        }
         let format = OutputFormat::of(&self.output, self.format);
         let format = format.unwrap_or_else(|message| contradiction(&message));
         self.inputs.check()?;
         let on_terminal = self.output == Path::new("-") && io::stdout().is_terminal();
-        let mut progress = Progress::new(on_terminal);
+        let progress = Progress::new(on_terminal);
+        if self.resume {
+            return self.run_resumable(format, progress, signals);
+        }
         let mut target = Target::open(&self.output, signals)?;
-        let machine = self.computing.prepare(&progress)?;
-        let mut source = self.inputs.open(machine.pipeline.source_pool())?;
-        source.leave_out(&self.output);
-        let (skipped, skipped_files) = (source.skipped(), source.skipped_files());
-        progress.start(source.total_bytes(), &machine.pipeline);
-        let mut sink = format.sink(&mut target, machine.encoder.width())?;
-        let cancel = signals.cancel();
-        let update = &mut |summary: &_| progress.update(summary);
-        let summary = machine.pipeline.run(source, &mut *sink, &cancel, update)?;
+        let run = self.prepare(0, progress, signals)?;
+        let mut sink = format.sink(&mut target, run.machine.encoder.width(), 0)?;
+        run.into_sink(&mut *sink)?;
         drop(sink);
+        target.commit()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// As [`run`](Self::run), going on where an earlier run was ended.
+    fn run_resumable(
+        &self,
+        format: OutputFormat,
+        progress: Progress,
+        signals: &Signals,
+    ) -> anyhow::Result<ExitCode> {
+        let directory = self.computing.directory(&progress)?;
+        let (file, resume) = Resume::open(&self.output, self.job(&directory, format)?)?;
+        let done = resume.documents();
+        let mut target = Target::resumed(&self.output, file);
+        let run = self.prepare(done, progress, signals)?;
+        let mut sink = format.sink(&mut target, run.machine.encoder.width(), done)?;
+        let mut resumable = resume.sink(&mut *sink)?;
+        if let Err(error) = run.into_sink(&mut resumable) {
+            // What cannot be noted is done again; the reason for the end is what matters.
+            let _ = resumable.save();
+            return Err(error);
+        }
+        let resume = resumable.into_resume();
+        drop(sink);
+        target.commit()?;
+        resume.finish()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the output depends on.
+    fn job(&self, model: &Path, format: OutputFormat) -> anyhow::Result<Job> {
+        let left_out = self.left_out();
+        let left_out: Vec<&Path> = left_out.iter().map(PathBuf::as_path).collect();
+        let mut options = self.inputs.options();
+        options.push(("--precision", self.computing.precision_name()));
+        options.push(("--format", inputs::name(&format)));
+        let set = |(name, value): (&str, Option<String>)| value.map(|value| (name.to_owned(), value));
+        let options = options.into_iter().filter_map(set).collect();
+        let inputs = Source::fingerprint(self.inputs.list(), &left_out)?;
+        Ok(Job { inputs, model: Job::model(model)?, options })
+    }
+
+    /// What this run writes, and no run should read.
+    fn left_out(&self) -> Vec<PathBuf> {
+        let mut paths = vec![self.output.clone()];
+        if self.resume {
+            paths.extend(Resume::files(&self.output));
+        }
+        paths
+    }
+
+    /// Opens everything but the sink, for a run that passes over the first documents.
+    fn prepare(&self, done: u64, progress: Progress, signals: &Signals) -> anyhow::Result<Run> {
+        let machine = self.computing.prepare(&progress)?;
+        let pipeline = self.inputs.cut(machine.pipeline.skip(done))?;
+        let mut source = self.inputs.open(pipeline.source_pool())?;
+        self.left_out().iter().for_each(|path| source.leave_out(path));
+        Ok(Run { source, machine: Machine { pipeline, ..machine }, progress, signals: signals.clone() })
+    }
+}
+
+/// Everything that a run needs but its sink.
+struct Run {
+    source: Source,
+    machine: Machine,
+    progress: Progress,
+    signals: Signals,
+}
+
+impl Run {
+    fn into_sink(mut self, sink: &mut dyn Sink) -> anyhow::Result<()> {
+        let (skipped, skipped_files) = (self.source.skipped(), self.source.skipped_files());
+        let pipeline = &self.machine.pipeline;
+        self.progress.start(self.source.total_bytes(), pipeline);
+        let progress = &self.progress;
+        let cancel = self.signals.cancel();
+        let summary = pipeline.run(self.source, sink, &cancel, &mut |summary| progress.update(summary))?;
         // Relaxed: statistics, and the thread that counted has ended.
         let skipped =
             Skipped { blank: skipped.load(Ordering::Relaxed), files: skipped_files.load(Ordering::Relaxed) };
         progress.finish(&summary, skipped);
-        target.commit()?;
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use leasehold::{BoundedPool, MemoryPool};
-use leasehold_pipeline::{Format, Input, Source, SourceError, Split};
+use leasehold_pipeline::{EmbedError, Format, Input, Pipeline, Source, SourceError, Split, Windows};
 
 use crate::arguments::contradiction;
 
@@ -34,6 +34,16 @@ pub(crate) struct Inputs {
     /// How to read every input, whatever its ending.
     #[arg(long, value_name = "FORMAT")]
     from: Option<InputFormat>,
+
+    /// Cut texts into passages of N tokens, the two special ones counted, so 256 at most with the default model.
+    ///
+    /// Passages are whole words. Each counts as a text of its own, with the line at which it starts.
+    #[arg(long, value_name = "N")]
+    window: Option<usize>,
+
+    /// Begin each passage with up to M tokens of the one before.
+    #[arg(long, value_name = "M", requires = "window", default_value_t = 0)]
+    overlap: usize,
 }
 
 impl Inputs {
@@ -54,9 +64,33 @@ impl Inputs {
 
     /// Opens them, with blocks of that pool to read into.
     pub(crate) fn open(&self, pool: &BoundedPool) -> Result<Source, SourceError> {
+        Source::open(self.list(), pool)
+    }
+
+    /// Has the pipeline cut texts into passages, where that was asked for.
+    pub(crate) fn cut(&self, pipeline: Pipeline) -> Result<Pipeline, EmbedError> {
+        let Some(tokens) = self.window else { return Ok(pipeline) };
         let format = self.format();
-        let named = |path: &PathBuf| (Input::from(path.clone()), format.clone());
-        Source::open(self.inputs.iter().map(named).collect(), pool)
+        let windows = Windows::new(pipeline.encoder(), tokens, self.overlap)?
+            .lines_where(move |place| matches!(format.of(&place.path), Format::Text(_)));
+        Ok(pipeline.windows(windows))
+    }
+
+    /// Paths, and how each is read.
+    pub(crate) fn list(&self) -> Vec<(Input, Format)> {
+        let format = self.format();
+        self.inputs.iter().map(|path| (Input::from(path.clone()), format.clone())).collect()
+    }
+
+    /// The options that decide about the texts, by name.
+    pub(crate) fn options(&self) -> Vec<(&'static str, Option<String>)> {
+        vec![
+            ("--from", self.from.as_ref().and_then(name)),
+            ("--field", self.field.clone()),
+            ("--by", self.by.as_ref().and_then(name)),
+            ("--window", self.window.map(|window| window.to_string())),
+            ("--overlap", self.window.map(|_| self.overlap.to_string())),
+        ]
     }
 
     fn format(&self) -> Format {
@@ -71,6 +105,11 @@ impl Inputs {
             Some(InputFormat::Parquet) => Format::Parquet { column: named() },
         }
     }
+}
+
+/// What a value is called on the command line.
+pub(crate) fn name(value: &impl ValueEnum) -> Option<String> {
+    value.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 /// Opens one text, paragraph by paragraph.

@@ -16,7 +16,7 @@ mod size;
 mod summarize;
 mod terminal;
 
-use std::{io, process::ExitCode};
+use std::{io, panic, process::ExitCode};
 
 use clap::Parser;
 use leasehold_pipeline::{EmbedError, SinkError};
@@ -33,6 +33,12 @@ const FAILURE: u8 = 1;
 const CLOSED_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !leasehold_pipeline::panic_is_caught() {
+            hook(panic);
+        }
+    }));
     let arguments = Arguments::parse();
     let signals = match Signals::install() {
         Ok(signals) => signals,

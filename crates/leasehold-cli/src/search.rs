@@ -24,7 +24,7 @@ const NOTHING_FOUND: u8 = 3;
 const EXAMPLES: &str = "\
 Examples:
   leasehold search 'how is memory given back' docs --by paragraph
-  leasehold search 'what do owls eat' book.txt --by paragraph -k 3 --full
+  leasehold search 'what do owls eat' books --by file --window 128 --overlap 32 -k 3 --full
   leasehold search 'connection refused by the proxy' 'logs/**/*.gz' --min-score 0.5
   leasehold search 'cheap flights' posts.jsonl --field body --json | jq -r .text
   man bash | leasehold search 'repeat a command until it fails' - --by paragraph
@@ -93,7 +93,8 @@ impl Search {
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
         self.inputs.check()?;
         let mut progress = Progress::new(false);
-        let machine = self.computing.prepare(&progress)?;
+        let mut machine = self.computing.prepare(&progress)?;
+        machine.pipeline = self.inputs.cut(machine.pipeline)?;
         let store = if self.no_cache { None } else { self.store(&machine, &progress)? };
         let source = self.inputs.open(machine.pipeline.source_pool())?;
         let cancel = signals.cancel();

@@ -33,10 +33,11 @@ use crate::{
     document::Document,
     embed::{Embedded, Encode, Tokenize},
     encoder::{Encoder, UNIT_TOKENS, batch_tokens},
-    error::{EmbedError, ModelError, SourceError},
-    flow::{Flow, Run},
+    error::{EmbedError, ModelError},
+    flow::{Flow, Run, StageError},
     model::{Config, Model, Precision},
     sink::Sink,
+    window::Windows,
 };
 
 /// The least that is left for text: some blocks of a stream.
@@ -85,6 +86,7 @@ pub struct Pipeline {
     batches: BoundedPool,
     vectors: BoundedPool,
     text: BoundedPool,
+    windows: Option<Windows>,
     skip: u64,
 }
 
@@ -121,6 +123,7 @@ impl Pipeline {
             vectors: share(needs.vectors)?,
             pool: pool.clone(),
             rooms,
+            windows: None,
             skip: 0,
         })
     }
@@ -158,10 +161,21 @@ impl Pipeline {
         [&self.pool, &self.text, &self.batches, &self.vectors]
     }
 
+    /// Cuts documents into passages before they are embedded; then these are the documents of a run.
+    #[must_use]
+    pub fn windows(self, windows: Windows) -> Self {
+        Self { windows: Some(windows), ..self }
+    }
+
     /// Passes over the first documents of each run, because an earlier one has done them.
     #[must_use]
     pub fn skip(self, documents: u64) -> Self {
         Self { skip: documents, ..self }
+    }
+
+    /// The same without windows, and these; for who has to see passages before they go through the model.
+    pub(crate) fn take_windows(&self) -> (Self, Option<Windows>) {
+        (Self { windows: None, ..self.clone() }, self.windows.clone())
     }
 
     /// Starts a run; its results come in the order of the documents.
@@ -172,16 +186,20 @@ impl Pipeline {
     /// # Errors
     ///
     /// When the pool has no room for the workspaces, or a thread cannot be started.
-    pub fn start<I>(&self, documents: I, cancel: &Cancel) -> Result<Run<Embedded>, EmbedError>
+    pub fn start<I, E>(&self, documents: I, cancel: &Cancel) -> Result<Run<Embedded>, EmbedError>
     where
-        I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+        I: Iterator<Item = Result<Document, E>> + Send + 'static,
+        E: Into<StageError> + 'static,
     {
         let encoder = &self.encoder;
         let encode = || Encode::new(encoder, &self.pool, &self.vectors);
         let encoders = (0..self.rooms.threads).map(|_| encode()).collect::<Result<_, _>>()?;
         let units = Batch::new(UNIT_TOKENS, encoder.tokenizer().max_tokens()).skip(self.skip);
-        let run = Flow::source("source", documents)
-            .room(DOCUMENTS)
+        let mut flow = Flow::source("source", documents).room(DOCUMENTS);
+        if let Some(windows) = &self.windows {
+            flow = flow.stage("window", windows.clone()).room(DOCUMENTS);
+        }
+        let run = flow
             .stage("batch", units)
             .room(UNITS)
             .parallel("tokenize", self.rooms.tokenizers, || Tokenize::new(encoder, &self.batches))
@@ -201,7 +219,7 @@ impl Pipeline {
     ///
     /// The first error of any stage, or [`EmbedError::Cancelled`]. The threads of a run that failed are not waited for, as a
     /// source may be blocked in a read; they end and give back what they hold by themselves.
-    pub fn run<I>(
+    pub fn run<I, E>(
         &self,
         documents: I,
         sink: &mut dyn Sink,
@@ -209,7 +227,8 @@ impl Pipeline {
         progress: &mut dyn FnMut(&Summary),
     ) -> Result<Summary, EmbedError>
     where
-        I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+        I: Iterator<Item = Result<Document, E>> + Send + 'static,
+        E: Into<StageError> + 'static,
     {
         let mut run = self.start(documents, cancel)?;
         let mut summary = Summary::default();

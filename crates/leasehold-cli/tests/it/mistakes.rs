@@ -41,6 +41,19 @@ fn a_byte_that_is_not_utf_8_is_located_and_leaves_no_output() {
 }
 
 #[test]
+fn a_parquet_file_that_is_cut_off_is_named() {
+    let place = Place::new();
+    place.file("a.txt", "one\n".repeat(20));
+    assert_eq!(place.run(&["embed", "a.txt", "-o", "a.parquet"]).code, Some(0));
+    let whole = fs::read(place.path().join("a.parquet")).unwrap();
+    place.file("a.parquet", &whole[..whole.len() / 2]);
+    let run = place.run(&["embed", "a.parquet", "-o", "out.npy"]);
+    run.fails(1, "leasehold: a.parquet: ");
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+    assert_eq!(place.names(), ["a.parquet", "a.txt"]);
+}
+
+#[test]
 fn a_missing_or_broken_model_is_named() {
     let place = Place::new();
     place.file("a.txt", "one\n");

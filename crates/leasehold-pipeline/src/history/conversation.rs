@@ -2,7 +2,7 @@
 
 use leasehold::BoundedPool;
 
-use super::{Role, Turn, Window, Windows};
+use super::{Role, Turn, Window, SlidingWindows};
 use crate::{document::Text, encoder::Encoder, error::HistoryError};
 
 /// A conversation as one growing buffer: the system prompt, then turn after turn.
@@ -65,7 +65,7 @@ impl History {
         Ok(())
     }
 
-    /// Adds a turn, whose text is copied into a rented block. Windows that were made before are as they were.
+    /// Adds a turn, whose text is copied into a rented block. SlidingWindows that were made before are as they were.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl History {
         Ok(window)
     }
 
-    /// Windows of `tokens` tokens over all turns, each with the last `overlap` of the one before; the last may be shorter.
+    /// SlidingWindows of `tokens` tokens over all turns, each with the last `overlap` of the one before; the last may be shorter.
     ///
     /// They begin and end wherever a token does, and do not have the system prompt.
     ///
@@ -148,9 +148,9 @@ impl History {
     ///
     /// When `overlap` is not less than `tokens`.
     #[must_use]
-    pub fn windows(&self, tokens: usize, overlap: usize) -> Windows<'_> {
+    pub fn windows(&self, tokens: usize, overlap: usize) -> SlidingWindows<'_> {
         assert!(overlap < tokens, "windows of {tokens} tokens with {overlap} in common would not move");
-        Windows { history: self, next: Some(0), tokens, step: tokens - overlap }
+        SlidingWindows { history: self, next: Some(0), tokens, step: tokens - overlap }
     }
 
     /// So many tokens of the turns, from one on.

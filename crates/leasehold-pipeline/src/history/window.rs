@@ -61,9 +61,9 @@ impl Window {
     }
 }
 
-/// Windows of so many tokens over the turns of a conversation; made by [`History::windows`].
+/// SlidingWindows of so many tokens over the turns of a conversation; made by [`History::windows`].
 #[derive(Clone, Debug)]
-pub struct Windows<'a> {
+pub struct SlidingWindows<'a> {
     pub(super) history: &'a History,
     /// The token at which the next one begins, counted from that of the first turn.
     pub(super) next: Option<usize>,
@@ -71,7 +71,7 @@ pub struct Windows<'a> {
     pub(super) step: usize,
 }
 
-impl Iterator for Windows<'_> {
+impl Iterator for SlidingWindows<'_> {
     type Item = Window;
 
     fn next(&mut self) -> Option<Window> {

@@ -14,13 +14,15 @@ use crate::{
     cancel::Cancel,
     document::{Document, Place, Text},
     error::{EmbedError, SourceError, StoreError},
+    flow::{Flow, StageError},
     pipeline::{Pipeline, Summary},
     sink::Sink,
+    window::Windows,
 };
 
 /// Compares every passage with a query and keeps the nearest: exact, in one pass, in memory for those few.
 ///
-/// With a store only passages that it does not have go through the model, and what they give is put there.
+/// Documents are cut into passages as [`Pipeline::windows`] says. With a store only passages that it does not have go through the model, and what they give is put there.
 #[derive(Clone, Debug)]
 pub struct Search {
     /// How many passages to keep.
@@ -65,7 +67,7 @@ impl Search {
         let place = Place { path: Path::new("query").into(), line: 1, offset: 0 };
         let block = MemoryOwner::from(text.to_owned()).into_shared();
         let document = Document { text: Text::checked(block), place, consumed: 0 };
-        let mut run = pipeline.start(iter::once(Ok(document)), cancel)?;
+        let mut run = pipeline.take_windows().0.start(iter::once(Ok::<_, SourceError>(document)), cancel)?;
         let vector = run.next().ok_or(EmbedError::Cancelled)??.vectors.to_vec();
         run.join();
         Ok(vector)
@@ -94,8 +96,9 @@ impl Search {
             least: self.least,
             state: Mutex::new(State { top: Top::new(self.most), unknown: VecDeque::new(), passages: 0 }),
         });
+        let (pipeline, windows) = pipeline.take_windows();
         let unknown = Unknown {
-            passages,
+            passages: passages_of(passages, windows, cancel)?,
             ranking: Arc::clone(&ranking),
             store: self.store.clone(),
             vector: vec![0.0; query.len()],
@@ -118,6 +121,26 @@ impl Search {
             store_error,
         })
     }
+}
+
+/// Passages, in the order of the input.
+type Passages = Box<dyn Iterator<Item = Result<Document, StageError>> + Send>;
+
+/// How many documents and passages may wait for one another.
+const ROOM: usize = 64;
+
+/// Cuts documents into passages where the pipeline would, so that each is looked up by itself.
+fn passages_of<I>(documents: I, windows: Option<Windows>, cancel: &Cancel) -> Result<Passages, EmbedError>
+where
+    I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+{
+    Ok(match windows {
+        None => Box::new(documents.map(|document| document.map_err(StageError::from))),
+        Some(windows) => {
+            let flow = Flow::source("source", documents).room(ROOM).stage("window", windows).room(ROOM);
+            Box::new(flow.start(cancel)?.map(|passage| passage.map_err(StageError::from)))
+        }
+    })
 }
 
 /// What both ends of the pipeline rank passages into.
@@ -157,9 +180,8 @@ impl Ranking {
 }
 
 /// The passages that the store does not have; the others are ranked as they come by.
-#[derive(Debug)]
-struct Unknown<I> {
-    passages: I,
+struct Unknown {
+    passages: Passages,
     ranking: Arc<Ranking>,
     store: Option<Arc<VectorStore>>,
     /// Where vectors are read into.
@@ -167,7 +189,7 @@ struct Unknown<I> {
     cancel: Cancel,
 }
 
-impl<I: Iterator<Item = Result<Document, SourceError>>> Unknown<I> {
+impl Unknown {
     /// Whether the passage was ranked with a vector from the store.
     fn is_known(&mut self, document: &Document) -> Result<bool, SourceError> {
         let key = match &self.store {
@@ -190,8 +212,8 @@ impl<I: Iterator<Item = Result<Document, SourceError>>> Unknown<I> {
     }
 }
 
-impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for Unknown<I> {
-    type Item = Result<Document, SourceError>;
+impl Iterator for Unknown {
+    type Item = Result<Document, StageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.cancel.is_cancelled() {
@@ -202,7 +224,7 @@ impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for Unknown<I> 
             match self.is_known(&document) {
                 Ok(true) => {}
                 Ok(false) => return Some(Ok(document)),
-                Err(error) => return Some(Err(error)),
+                Err(error) => return Some(Err(error.into())),
             }
         }
         None

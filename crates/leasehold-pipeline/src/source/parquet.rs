@@ -1,13 +1,6 @@
 //! One column of strings of a Parquet file.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    fs::File,
-    panic::{self, AssertUnwindSafe},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::VecDeque, fmt, fs::File, path::Path, sync::Arc};
 
 use leasehold::SharedOwner;
 use parquet::{
@@ -22,6 +15,7 @@ use parquet::{
 use super::{
     Next,
     columns::list,
+    guard::guard,
     memory::{BLOCK, Memory},
 };
 use crate::{
@@ -64,7 +58,7 @@ impl Rows {
         let length = file.metadata().map(|metadata| metadata.len());
         let length = length.map_err(|source| SourceError::Read { path: path.to_path_buf(), source })?;
         let failed = |reason: String| SourceError::Parquet { path: path.to_path_buf(), reason };
-        let file = guard(|| SerializedFileReader::new(file)).map_err(failed)?;
+        let file = decoded(|| SerializedFileReader::new(file)).map_err(failed)?;
         let metadata = file.metadata().file_metadata();
         let column = find(metadata.schema_descr(), column).map_err(failed)?;
         let rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
@@ -121,7 +115,7 @@ impl Rows {
                 continue;
             };
             let (mut levels, mut values) = (Vec::with_capacity(ROWS), Vec::with_capacity(ROWS));
-            let decoded = guard(|| reader.read_records(ROWS, Some(&mut levels), None, &mut values));
+            let decoded = decoded(|| reader.read_records(ROWS, Some(&mut levels), None, &mut values));
             let (rows, _, _) =
                 decoded.map_err(|reason| self.failed(format!("behind row {}: {reason}", self.row)))?;
             if rows == 0 {
@@ -142,7 +136,7 @@ impl Rows {
 
     fn open_group(&self) -> Result<ColumnReaderImpl<ByteArrayType>, String> {
         let open = || self.file.get_row_group(self.group)?.get_column_reader(self.column);
-        match guard(open)? {
+        match decoded(open)? {
             ColumnReader::ByteArrayColumnReader(reader) => Ok(reader),
             _ => Err("a row group has another type than the schema".to_owned()),
         }
@@ -192,12 +186,11 @@ impl fmt::Debug for Rows {
     }
 }
 
-/// Calls the decoder, which panics at some kinds of damage.
-fn guard<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    // Nothing is used again that a panic may have left half done: the source ends with the error.
-    match panic::catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(decoded) => decoded.map_err(|error| error.to_string()),
-        Err(_) => Err("the file is damaged".to_owned()),
+/// What a decoder comes to. After a panic nothing of it is used again: the source ends with the error.
+fn decoded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    match guard(decode) {
+        Some(decoded) => decoded.map_err(|error| error.to_string()),
+        None => Err("the file is damaged".to_owned()),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Reader {
     Text(Window),
     JsonLines(Window, Arc<str>),
     #[cfg(feature = "csv")]
-    Csv(super::csv::Table),
+    Csv(Box<super::csv::Table>),
     #[cfg(feature = "parquet")]
     Parquet(Box<super::parquet::Rows>),
 }
@@ -52,7 +52,7 @@ impl Reader {
             Format::Csv { field, delimiter } => {
                 let grammar = super::csv::Grammar::new(delimiter);
                 let window = window(Records::Csv(Box::new(grammar)))?;
-                Ok(Self::Csv(super::csv::Table::new(window, field, delimiter)))
+                Ok(Self::Csv(Box::new(super::csv::Table::new(window, field, delimiter))))
             }
             #[cfg(not(feature = "csv"))]
             Format::Csv { .. } => Err(left_out("CSV", "csv")),

@@ -5,7 +5,7 @@ use std::{fs, num::NonZeroUsize, path::PathBuf, sync::Arc};
 use leasehold::MemoryPool;
 use leasehold_pipeline::{
     Cancel, EmbedError, Fingerprint, Format, Found, Input, Pipeline, Precision, Search, Source, SourceError,
-    Split, VectorStore, dot,
+    Split, VectorStore, Windows, dot,
 };
 use tempfile::TempDir;
 
@@ -129,6 +129,35 @@ fn only_passages_that_are_new_go_through_the_model() {
 fn a_query_has_the_vector_that_a_passage_has() {
     let query = Search::query(&pipeline(), "the owner of a buffer", &Cancel::new()).unwrap();
     assert_eq!(query, vector("the owner of a buffer"));
+}
+
+#[test]
+fn windows_are_passages_of_their_own_with_and_without_a_store() {
+    let lines = lines(60, 15);
+    let corpus = Corpus::new(&lines);
+    let windows = Windows::new(small_encoder(), 12, 3).unwrap();
+    let cut = || Source::open(vec![(Input::File(corpus.path()), Format::Text(Split::File))], pool()).unwrap();
+    let pipeline = pipeline().windows(windows);
+    let query = vector("the owner of a buffer");
+    let search = |store| {
+        let search = Search { most: 1000, least: -1.0, store };
+        search.run(&pipeline, &query, cut(), &Cancel::new(), &mut |_| {}).unwrap()
+    };
+    let plain = search(None);
+    assert!(plain.passages > 20);
+    for hit in &plain.hits {
+        assert!((hit.score - dot(&query, &vector(&hit.passage))).abs() < 1e-5);
+        let line = &lines[hit.place.line as usize - 1];
+        assert!(line.contains(hit.passage.lines().next().unwrap()), "{hit:?} in {line:?}");
+    }
+    search(Some(corpus.store()));
+    let stored = search(Some(corpus.store()));
+    assert_eq!((stored.passages, stored.embedded.documents), (plain.passages, 0));
+    let mut places: Vec<_> = stored.hits.iter().map(|hit| (hit.place.offset, hit.passage.clone())).collect();
+    let mut expected: Vec<_> = plain.hits.iter().map(|hit| (hit.place.offset, hit.passage.clone())).collect();
+    places.sort();
+    expected.sort();
+    assert_eq!(places, expected);
 }
 
 #[test]

@@ -82,6 +82,12 @@ fn a_parquet_file_that_is_cut_or_damaged_is_an_error_or_has_other_rows() {
 
     use crate::source_parquet::{column, write};
 
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !leasehold_pipeline::panic_is_caught() {
+            hook(panic);
+        }
+    }));
     let directory = TempDir::new().unwrap();
     for codec in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::LZ4_RAW] {
         for dictionary in [false, true] {
