@@ -1,7 +1,6 @@
 //! `leasehold embed`.
 
 use std::{
-    collections::BTreeMap,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,

@@ -2,7 +2,7 @@
 
 use leasehold::BoundedPool;
 
-use super::{Role, Turn, Window, SlidingWindows};
+use super::{Role, SlidingWindows, Turn, Window};
 use crate::{document::Text, encoder::Encoder, error::HistoryError};
 
 /// A conversation as one growing buffer: the system prompt, then turn after turn.

@@ -6,4 +6,4 @@ mod window;
 
 pub use conversation::History;
 pub use turn::{Role, Turn};
-pub use window::{Segment, Window, SlidingWindows};
+pub use window::{Segment, SlidingWindows, Window};

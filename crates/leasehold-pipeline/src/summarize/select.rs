@@ -1,21 +1,4 @@
 //! Which sentences stand for a text.
-//!
-//! A sentence scores the higher the nearer it is to what the text says as a whole, and the earlier it comes:
-//!
-//! ```text
-//! c = sum of all w(i) v(i), scaled to length one       the centroid
-//! s(i) = w(i) (v(i) . c) (1 + 1/2 * 2^(-i/10))         the score
-//! choose the i with the highest  4/5 s(i) - 1/5 max over the chosen j of v(i) . v(j)
-//! ```
-//!
-//! where v(i) is the unit vector of sentence i, counted from zero, and w(i) is 1 for whole sentences and 1/2 for fragments such
-//! as headings. That the sentences nearest to the centroid make a summary is from Radev, Jing and Budzikowska
-//! (*Centroid-based summarization of multiple documents*, 2000); the last line is maximal marginal relevance, from
-//! Carbonell and Goldstein (*The use of MMR*, 1998). That the first sentences matter most is known for every kind of text
-//! that is written to be read from its beginning. A sentence whose cosine with a chosen one is 0.95 or more says nothing new
-//! and is passed over.
-//!
-//! The prior counts sentences from the beginning rather than from the end, so it is known as soon as a sentence is read.
 
 use crate::search::dot;
 
@@ -57,7 +40,22 @@ pub enum Length {
 /// end and the sum up to there, so memory does not depend on the length of the text. For summaries of more than 256 sentences
 /// both numbers grow.
 ///
-/// The module's rule in one line: near to the centroid of all sentences, early in the text, and unlike what was chosen before.
+/// # The rule
+///
+/// A sentence scores the higher the nearer it is to what the text says as a whole, and the earlier it comes:
+///
+/// ```text
+/// c = sum of all w(i) v(i), scaled to length one       the centroid
+/// s(i) = w(i) (v(i) . c) (1 + 1/2 * 2^(-i/10))         the score
+/// choose the i with the highest  4/5 s(i) - 1/5 max(0, v(i) . v(j) for each j chosen before)
+/// ```
+///
+/// where v(i) is the unit vector of sentence i, counted from zero, and w(i) is 1 for whole sentences and 1/2 for fragments such
+/// as headings. That the sentences nearest to the centroid make a summary is from Radev, Jing and Budzikowska
+/// (*Centroid-based summarization of multiple documents*, 2000); the last line is maximal marginal relevance, from
+/// Carbonell and Goldstein (*The use of MMR, diversity-based reranking*, 1998). That the first sentences matter most holds for
+/// texts that are written to be read from their beginning; they are counted from there, not from the end, so the score is known
+/// as soon as a sentence is read. A sentence whose cosine with a chosen one is 0.95 or more says nothing new and is passed over.
 ///
 /// # Examples
 /// ```
