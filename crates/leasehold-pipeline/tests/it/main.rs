@@ -8,6 +8,7 @@ mod fetch;
 mod flow;
 mod model;
 mod output;
+mod own_stage;
 mod pipeline;
 mod resume;
 mod sink;
