@@ -89,7 +89,7 @@ impl Inputs {
             ("--field", self.field.clone()),
             ("--by", self.by.as_ref().and_then(name)),
             ("--window", self.window.map(|window| window.to_string())),
-            ("--overlap", self.window.map(|_| self.overlap.to_string())),
+            ("--overlap", (self.overlap > 0).then(|| self.overlap.to_string())),
         ]
     }
 

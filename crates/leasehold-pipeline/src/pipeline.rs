@@ -102,7 +102,8 @@ pub struct Summary {
 }
 
 impl Pipeline {
-    /// Divides what is left of the pool's budget for runs with so many threads that run the model.
+    /// Divides what is left of the pool's budget for runs with so many threads that run the model. Nothing is left then, so
+    /// what else shall be rented of the pool, such as a [`Worker`](crate::Worker), comes first.
     ///
     /// # Errors
     ///
@@ -112,9 +113,13 @@ impl Pipeline {
         let model = encoder.model();
         let needs = Needs::of(model.config(), model.precision(), &rooms, pool)?;
         let budget = pool.stats().budget.unwrap_or(usize::MAX);
-        let rest = budget.checked_sub(needs.sum()).filter(|rest| *rest >= LEAST_FOR_TEXT);
-        let too_small = || EmbedError::BudgetTooSmall { budget, least: needs.least() };
-        // What others rent of the same pool is in the way, too.
+        // The weights have theirs already.
+        let wanted = needs.workspaces + needs.batches + needs.vectors;
+        let free = pool.free();
+        let rest = free.checked_sub(wanted).filter(|rest| *rest >= LEAST_FOR_TEXT);
+        let too_small =
+            || EmbedError::BudgetTooSmall { budget, least: budget - free + wanted + LEAST_FOR_TEXT };
+        // Somebody else may have been faster.
         let share = |bytes| pool.share(bytes).map_err(|_| too_small());
         Ok(Self {
             encoder: encoder.clone(),
@@ -173,15 +178,13 @@ impl Pipeline {
         Self { skip: documents, ..self }
     }
 
-    /// The same without windows, and these; for who has to see passages before they go through the model.
+    /// The same, passing over nothing and without windows, and these; for who has to see each passage before it goes through
+    /// the model.
     pub(crate) fn take_windows(&self) -> (Self, Option<Windows>) {
-        (Self { windows: None, ..self.clone() }, self.windows.clone())
+        (Self { windows: None, skip: 0, ..self.clone() }, self.windows.clone())
     }
 
     /// Starts a run; its results come in the order of the documents.
-    ///
-    /// At most four results may be kept at a time: their memory is counted, and a run without memory waits for them.
-    /// One run at a time has the memory; it has given it back when [`Run::join`] returns.
     ///
     /// # Errors
     ///
@@ -191,23 +194,33 @@ impl Pipeline {
         I: Iterator<Item = Result<Document, E>> + Send + 'static,
         E: Into<StageError> + 'static,
     {
+        Ok(self.embed(Flow::source("source", documents).room(DOCUMENTS))?.start(cancel)?)
+    }
+
+    /// Goes on with the stages of this pipeline behind a source and stages of one's own; others may follow.
+    ///
+    /// At most four results may be kept at a time, by stages or by whoever takes them: the memory of all others is needed
+    /// for the run to go on. One run at a time has the memory; it has given it back when [`Run::join`] returns.
+    ///
+    /// # Errors
+    ///
+    /// When the pool has no room for the workspaces.
+    pub fn embed(&self, documents: Flow<Document>) -> Result<Flow<Embedded>, EmbedError> {
+        let mut flow = documents;
         let encoder = &self.encoder;
         let encode = || Encode::new(encoder, &self.pool, &self.vectors);
         let encoders = (0..self.rooms.threads).map(|_| encode()).collect::<Result<_, _>>()?;
         let units = Batch::new(UNIT_TOKENS, encoder.tokenizer().max_tokens()).skip(self.skip);
-        let mut flow = Flow::source("source", documents).room(DOCUMENTS);
         if let Some(windows) = &self.windows {
             flow = flow.stage("window", windows.clone()).room(DOCUMENTS);
         }
-        let run = flow
+        Ok(flow
             .stage("batch", units)
             .room(UNITS)
             .parallel("tokenize", self.rooms.tokenizers, || Tokenize::new(encoder, &self.batches))
             .room(self.rooms.batches)
             .workers("encode", encoders)
-            .room(self.rooms.vectors)
-            .start(cancel)?;
-        Ok(run)
+            .room(self.rooms.vectors))
     }
 
     /// Embeds every document and writes the results in the order of the input.
@@ -268,7 +281,8 @@ impl Rooms {
 /// Bytes of the budget that a run takes, but for text.
 #[derive(Clone, Copy, Debug)]
 struct Needs {
-    model: usize,
+    weights: usize,
+    workspaces: usize,
     batches: usize,
     vectors: usize,
 }
@@ -286,17 +300,15 @@ impl Needs {
         let batches = rooms.batches + 1 + rooms.tokenizers + rooms.threads;
         let vectors = rooms.vectors + 1 + rooms.threads + KEPT;
         Ok(Self {
-            model: weights + rooms.threads * workspace,
+            weights,
+            workspaces: rooms.threads * workspace,
             batches: batches * Tokenize::cost(pool, batch_tokens)?,
             vectors: vectors * Encode::cost(pool, config.hidden_size)?,
         })
     }
 
-    fn sum(&self) -> usize {
-        self.model + self.batches + self.vectors
-    }
-
+    /// The least budget that is enough for all.
     fn least(&self) -> usize {
-        self.sum() + LEAST_FOR_TEXT
+        self.weights + self.workspaces + self.batches + self.vectors + LEAST_FOR_TEXT
     }
 }

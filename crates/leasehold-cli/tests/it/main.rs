@@ -7,6 +7,7 @@ mod commands;
 mod embed;
 mod formats;
 mod mistakes;
+mod resume;
 #[cfg(unix)]
 mod search;
 mod signals;

@@ -9,6 +9,7 @@ mod flow;
 mod history;
 mod model;
 mod output;
+mod own_stage;
 mod pipeline;
 mod resume;
 mod search;
