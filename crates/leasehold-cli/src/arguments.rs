@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use leasehold_pipeline::Split;
 
-use crate::output::OutputFormat;
+use crate::{output::OutputFormat, size::Size};
 
 /// Turns text into embeddings on this machine.
 #[derive(Debug, Parser)]
@@ -92,6 +92,11 @@ pub(crate) struct Embed {
     /// Number of threads that run the model; as many as there are processors by default.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
+
+    /// The most memory for weights, activations, vectors and text, such as 256MiB or 1G; by default what model and threads
+    /// need, and 128 MiB for text.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
 }
 
 impl Embed {
@@ -106,8 +111,12 @@ impl Embed {
         };
         let format = contradiction.map_or(Ok(()), |message| Err(message.to_owned()));
         let format = format.and_then(|()| OutputFormat::of(&self.output, self.format));
-        format
-            .unwrap_or_else(|message| Arguments::command().error(ErrorKind::ValueValidation, message).exit())
+        format.unwrap_or_else(|message| {
+            let mut program = Arguments::command();
+            program.build();
+            let mut embed = program.find_subcommand("embed").cloned().unwrap_or(program);
+            embed.error(ErrorKind::ValueValidation, message).exit()
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod embed;
 mod output;
 mod progress;
 mod signals;
+mod size;
 
 use std::{io, panic, process::ExitCode};
 

@@ -63,13 +63,18 @@ impl Encoder {
         self.model().config().hidden_size
     }
 
+    /// Tokens that a batch has room for.
+    pub(crate) fn batch_tokens(&self) -> usize {
+        batch_tokens(self.tokenizer().max_tokens())
+    }
+
     /// Rents what one thread needs to embed texts.
     ///
     /// # Errors
     ///
     /// When the pool has no room for that.
     pub fn worker(&self, pool: &BoundedPool) -> Result<Worker, EmbedError> {
-        let tokens = UNIT_TOKENS + self.tokenizer().max_tokens();
+        let tokens = self.batch_tokens();
         Ok(Worker {
             encoder: self.clone(),
             pool: pool.clone(),
@@ -78,6 +83,11 @@ impl Encoder {
             tokens: 0,
         })
     }
+}
+
+/// Tokens that a batch has room for: whatever the unit had, and one passage of full length that does not fit any more.
+pub(crate) fn batch_tokens(max_tokens: usize) -> usize {
+    UNIT_TOKENS + max_tokens
 }
 
 /// One thread's way through tokenizer and model: a ragged batch and a workspace, rented once.

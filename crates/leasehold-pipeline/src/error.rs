@@ -1,9 +1,11 @@
 //! What can go wrong, one type per stage.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, fmt, io, path::PathBuf};
 
 use leasehold::RentError;
 use thiserror::Error;
+
+use crate::flow::{FlowError, StageError};
 
 /// Input that cannot be read as documents.
 #[derive(Debug, Error)]
@@ -324,13 +326,56 @@ pub enum EmbedError {
     /// The pool has no room.
     #[error("the memory budget is too small")]
     Memory(#[from] RentError),
-    /// A thread could not be started.
-    #[error("cannot start a worker thread")]
-    Spawn(#[source] io::Error),
-    /// A worker panicked; the panic goes on in the thread that called.
-    #[error("a worker thread panicked")]
-    Panicked,
+    /// The budget is too small for a run.
+    #[error(
+        "a memory budget of {} is too small for this model and number of threads; the least that works is {}",
+        Mebibytes(*budget), Mebibytes(*least)
+    )]
+    BudgetTooSmall {
+        /// Bytes of the budget.
+        budget: usize,
+        /// Bytes that are enough.
+        least: usize,
+    },
+    /// A stage failed with an error of its own.
+    #[error(transparent)]
+    Flow(FlowError),
     /// It was asked to stop.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// Takes errors of this crate out of their stages.
+impl From<FlowError> for EmbedError {
+    fn from(error: FlowError) -> Self {
+        match error {
+            FlowError::Stage { stage, source } => Self::of_stage(stage, source),
+            FlowError::Cancelled => Self::Cancelled,
+            other => Self::Flow(other),
+        }
+    }
+}
+
+impl EmbedError {
+    fn of_stage(stage: String, source: StageError) -> Self {
+        fn take<E: Into<EmbedError> + Error + 'static>(source: StageError) -> Result<EmbedError, StageError> {
+            source.downcast::<E>().map(|error| (*error).into())
+        }
+        take::<Self>(source)
+            .or_else(take::<SourceError>)
+            .or_else(take::<TokenizeError>)
+            .or_else(take::<ModelError>)
+            .or_else(take::<SinkError>)
+            .or_else(take::<RentError>)
+            .unwrap_or_else(|source| Self::Flow(FlowError::Stage { stage, source }))
+    }
+}
+
+/// A size as `--memory` takes it, rounded up.
+struct Mebibytes(usize);
+
+impl fmt::Display for Mebibytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB", self.0.div_ceil(1 << 20))
+    }
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod cancel;
 mod document;
+mod embed;
 mod encoder;
 mod error;
 mod fetch;
@@ -10,20 +11,21 @@ pub mod flow;
 mod mapping;
 mod model;
 mod output;
-mod runner;
+mod pipeline;
 mod sink;
 mod source;
 mod tokenize;
 
-pub use batch::{Unit, Units};
+pub use batch::{Batch, Unit};
 pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
+pub use embed::{Embedded, Encode, TokenBatch, Tokenize};
 pub use encoder::{Encoder, Worker};
 pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};
 pub use fetch::{Cache, FetchEvent};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
-pub use runner::{Pipeline, Summary};
+pub use pipeline::{Pipeline, Summary};
 #[cfg(feature = "arrow")]
 pub use sink::ArrowSink;
 #[cfg(feature = "parquet")]

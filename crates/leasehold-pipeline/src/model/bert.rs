@@ -7,8 +7,9 @@ use leasehold::{BoundedPool, Ragged, RentError};
 use super::{
     Config, Pooling, Precision, Workspace,
     attention::{Heads, attend},
-    kernel::{Kernel, LayerNorm, Then},
+    kernel::{Kernel, LayerNorm, Line, Then},
     linear::{Linear, block_of},
+    packing::Packing,
     weights::{Tensor, Weights},
 };
 use crate::error::ModelError;
@@ -54,6 +55,21 @@ impl Model {
         Ok(Self { config, precision, kernel: Kernel::detect(), words, positions, kind, norm, layers })
     }
 
+    /// Bytes of a pool's budget that the weights take, and that each [`workspace`](Self::workspace) for so many tokens does.
+    ///
+    /// # Errors
+    ///
+    /// When no pool could have that much.
+    pub fn cost(
+        config: &Config,
+        precision: Precision,
+        pool: &BoundedPool,
+        tokens: usize,
+    ) -> Result<(usize, usize), RentError> {
+        let layer = Layer::cost(config, precision, pool)?;
+        Ok((config.layers * layer, Workspace::cost(pool, config, precision, tokens)?))
+    }
+
     /// How exactly it computes.
     #[must_use]
     pub fn precision(&self) -> Precision {
@@ -72,7 +88,7 @@ impl Model {
     ///
     /// When the pool has no room for them.
     pub fn workspace(&self, pool: &BoundedPool, tokens: usize) -> Result<Workspace, RentError> {
-        Workspace::rent(pool, &self.config, self.precision, tokens, self.config.max_tokens.min(tokens))
+        Workspace::rent(pool, &self.config, self.precision, tokens)
     }
 
     /// Writes one unit vector of `hidden_size` values into `out` for each row of `batch`.
@@ -206,8 +222,7 @@ impl Layer {
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
         let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
         let linear = |names: &[String], shape| Linear::take(weights, precision, names, shape, pool);
-        // Eight bits are too few for these weights: their inputs are mostly near zero, and some are very large.
-        let narrow = if precision == Precision::Int8 { Precision::Int16 } else { precision };
+        let narrow = precision_of_down(precision);
         Ok(Self {
             project: linear(&projections, (width, width))?,
             output: linear(&[name("attention.output.dense")], (width, width))?,
@@ -217,6 +232,22 @@ impl Layer {
             output_norm: Norm::take(weights, &name("output.LayerNorm"), width)?,
         })
     }
+}
+
+impl Layer {
+    fn cost(config: &Config, precision: Precision, pool: &BoundedPool) -> Result<usize, RentError> {
+        let (width, wide) = (config.hidden_size, config.intermediate_size);
+        let cost = |precision, columns, depth| pool.cost::<Line>(Packing::lines(precision, columns, depth));
+        Ok(cost(precision, 3 * width, width)?
+            + cost(precision, width, width)?
+            + cost(precision, wide, width)?
+            + cost(precision_of_down(precision), width, wide)?)
+    }
+}
+
+/// Eight bits are too few for the weights of the last product: their inputs are mostly near zero, and some are very large.
+fn precision_of_down(precision: Precision) -> Precision {
+    if precision == Precision::Int8 { Precision::Int16 } else { precision }
 }
 
 #[derive(Debug)]

@@ -30,13 +30,7 @@ pub(super) struct Words {
 impl Words {
     /// Rents what the precision needs for rows of at most `depth` values.
     pub(super) fn rent(pool: &BoundedPool, precision: Precision, depth: usize) -> Result<Self, RentError> {
-        let (words, scales, rests) = match precision {
-            Precision::F32 => (0, 0, 0),
-            Precision::Bf16 => (depth.div_ceil(2), 0, 0),
-            Precision::Int16 => (depth.div_ceil(2), 1, 0),
-            // Two rows of quarters, or one of halves where a product is better done with sixteen bits.
-            Precision::Int8 => (depth.div_ceil(4) * 2, 2, 1),
-        };
+        let (words, scales, rests) = Self::sizes(precision, depth);
         Ok(Self {
             words: pool.try_rent(BLOCK * words)?,
             scales: pool.try_rent(BLOCK * scales)?,
@@ -44,6 +38,27 @@ impl Words {
             owners: pool.try_rent(BLOCK * rests)?,
             sums: pool.try_rent(BLOCK * rests)?,
         })
+    }
+
+    /// Bytes of the pool's budget that this takes.
+    pub(super) fn cost(pool: &BoundedPool, precision: Precision, depth: usize) -> Result<usize, RentError> {
+        let (words, scales, rests) = Self::sizes(precision, depth);
+        Ok(pool.cost::<u32>(BLOCK * words)?
+            + pool.cost::<RowScale>(BLOCK * scales)?
+            + pool.cost::<f32>(depth * rests)?
+            + pool.cost::<u32>(BLOCK * rests)?
+            + pool.cost::<[f32; PANEL]>(BLOCK * rests)?)
+    }
+
+    /// Words and scales for each row of a block, and whether there may be rests.
+    fn sizes(precision: Precision, depth: usize) -> (usize, usize, usize) {
+        match precision {
+            Precision::F32 => (0, 0, 0),
+            Precision::Bf16 => (depth.div_ceil(2), 0, 0),
+            Precision::Int16 => (depth.div_ceil(2), 1, 0),
+            // Two rows of quarters, or one of halves where a product is better done with sixteen bits.
+            Precision::Int8 => (depth.div_ceil(4) * 2, 2, 1),
+        }
     }
 
     pub(super) fn halve(&mut self, kernel: Kernel, input: &[f32], stride: usize) -> Block<'_> {

@@ -31,7 +31,7 @@ pub(super) enum Reader {
     Text(Window),
     JsonLines(Window, Arc<str>),
     #[cfg(feature = "csv")]
-    Csv(super::csv::Table),
+    Csv(Box<super::csv::Table>),
     #[cfg(feature = "parquet")]
     Parquet(Box<super::parquet::Rows>),
 }
@@ -52,7 +52,7 @@ impl Reader {
             Format::Csv { field, delimiter } => {
                 let grammar = super::csv::Grammar::new(delimiter);
                 let window = window(Records::Csv(Box::new(grammar)))?;
-                Ok(Self::Csv(super::csv::Table::new(window, field, delimiter)))
+                Ok(Self::Csv(Box::new(super::csv::Table::new(window, field, delimiter))))
             }
             #[cfg(not(feature = "csv"))]
             Format::Csv { .. } => Err(left_out("CSV", "csv")),
@@ -98,10 +98,13 @@ impl Reader {
         match self {
             Self::Text(window) => next_text(window),
             Self::JsonLines(window, field) => match next_text(window)? {
-                Next::Document(line) => match json::field(&line, field)? {
-                    Some(document) if !document.text()?.trim().is_empty() => Ok(Next::Document(document)),
-                    _ => Ok(Next::Blank),
-                },
+                Next::Document(line) => {
+                    let rent = |length| window.rent(length, line.place.line);
+                    match json::field(&line, field, rent)? {
+                        Some(document) if !document.text()?.trim().is_empty() => Ok(Next::Document(document)),
+                        _ => Ok(Next::Blank),
+                    }
+                }
                 // Blank lines between the objects are allowed, as most writers of the format do.
                 other => Ok(other),
             },

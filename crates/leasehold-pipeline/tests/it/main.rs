@@ -5,9 +5,10 @@
 mod encoder;
 mod family;
 mod fetch;
+mod flow;
 mod model;
 mod output;
-mod runner;
+mod pipeline;
 mod sink;
 mod source;
 #[cfg(feature = "compression")]

@@ -221,7 +221,7 @@ fn a_file_that_may_not_be_read_is_named() {
 
     let directory = TempDir::new().unwrap();
     let path = file(&directory, "a.txt", b"text");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         // Permissions do not hold for a superuser.
         return;

@@ -78,9 +78,12 @@ fn a_file_with_a_wrong_byte_gives_documents_or_an_error() {
 #[cfg(feature = "parquet")]
 #[test]
 fn a_parquet_file_that_is_cut_or_damaged_is_an_error_or_has_other_rows() {
-    use parquet::{basic::Compression, file::properties::WriterProperties};
+    use parquet::{
+        basic::Compression,
+        file::properties::{EnabledStatistics, WriterProperties},
+    };
 
-    use crate::source_parquet::{column, write};
+    use crate::source_parquet::{column, write_column};
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -94,10 +97,12 @@ fn a_parquet_file_that_is_cut_or_damaged_is_an_error_or_has_other_rows() {
             let properties = WriterProperties::builder()
                 .set_compression(codec)
                 .set_dictionary_enabled(dictionary)
-                .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+                .set_statistics_enabled(EnabledStatistics::None)
+                .set_offset_index_disabled(true)
+                .set_created_by(String::new())
                 .build();
-            let rows: [&[Option<&str>]; 2] = [&[Some("one"), None, Some("two")], &[Some("three")]];
-            let path = write(directory.path().join("whole"), &rows, properties);
+            let path = directory.path().join("whole");
+            write_column(&path, &[Some("one"), None, Some("two"), Some("one")], properties);
             let mut bytes = std::fs::read(path).unwrap();
             for at in 0..bytes.len() {
                 let cut = file(&directory, "a.parquet", &bytes[..at]);
