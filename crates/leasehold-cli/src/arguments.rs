@@ -1,6 +1,9 @@
 //! The command line, the single source of its help.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use leasehold_pipeline::Split;
@@ -28,11 +31,13 @@ Examples:
   leasehold embed --field body posts.jsonl --output posts.npy
   leasehold embed --field title news.csv.zst more.parquet --output news.parquet
   leasehold embed src 'docs/**/*.md' --by file --output tree.arrow
+  leasehold embed --by file --window 128 --overlap 32 books --output books.npy --resume
   journalctl -f | leasehold embed - --format arrows | ./consumer
 
 Exit status:
   0    everything was embedded and written
-  1    something failed; standard error says what, and no output file was made or changed
+  1    something failed; standard error says what, and no output file was made or changed; with
+       --resume, what was done is kept in PATH.part
   2    the command line was wrong
   130  interrupted with Ctrl-C (128 and the signal's number)
   141  the reader of standard output has gone
@@ -81,6 +86,24 @@ pub(crate) struct Embed {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<OutputFormat>,
 
+    /// Cut texts into passages of N tokens, the two special ones counted, so 256 at most with the default model.
+    ///
+    /// Passages are whole words. Each is embedded and written on its own, with the line at which it starts.
+    #[arg(long, value_name = "N")]
+    pub(crate) window: Option<usize>,
+
+    /// Begin each passage with up to M tokens of the one before.
+    #[arg(long, value_name = "M", requires = "window", default_value_t = 0)]
+    pub(crate) overlap: usize,
+
+    /// Go on where an earlier run of the same command was ended, be it by Ctrl-C, kill -9 or a full disk.
+    ///
+    /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
+    /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
+    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl and .npy.
+    #[arg(long)]
+    pub(crate) resume: bool,
+
     /// Directory of the model: config.json, tokenizer.json and model.safetensors of a BERT encoder.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
@@ -107,6 +130,9 @@ impl Embed {
                 Some("--by is for text, not for other formats")
             }
             (Some(InputFormat::Text), None) if self.field.is_some() => Some("text has no fields for --field"),
+            _ if self.resume && self.output == Path::new("-") => {
+                Some("standard output cannot be resumed; name a file with --output")
+            }
             _ => None,
         };
         let format = contradiction.map_or(Ok(()), |message| Err(message.to_owned()));

@@ -72,10 +72,16 @@ impl OutputFormat {
         }
     }
 
-    /// Writes vectors of `width` values to `target`.
-    pub(crate) fn sink(self, target: &mut Target, width: usize) -> Result<Box<dyn Sink + '_>, SinkError> {
+    /// Writes vectors of `width` values to `target`, which has so many already.
+    pub(crate) fn sink(
+        self,
+        target: &mut Target,
+        width: usize,
+        rows: u64,
+    ) -> Result<Box<dyn Sink + '_>, SinkError> {
         let name = target.name.clone();
         Ok(match self {
+            Self::Npy if rows > 0 => Box::new(NpySink::resume(target, width, rows, name)),
             Self::Jsonl => Box::new(JsonlSink::new(target, name)),
             Self::Npy => Box::new(NpySink::new(target, width, name)?),
             Self::Parquet => Box::new(ParquetSink::new(target, width, name)?),
@@ -111,6 +117,11 @@ impl Target {
         let file = OutputFile::create(path)?;
         signals.remove_at_exit(file.temporary());
         Ok(Self { name: path.display().to_string(), writer: Writer::File(file) })
+    }
+
+    /// A file that an earlier run may have begun, and that a later one may go on with.
+    pub(crate) fn resumed(path: &Path, file: OutputFile) -> Self {
+        Self { name: path.display().to_string(), writer: Writer::File(file) }
     }
 
     /// Gives the file its name; what it is must be whole.

@@ -277,6 +277,80 @@ impl SinkError {
     }
 }
 
+/// An interrupted run that cannot be gone on with.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// The target is no file that could grow.
+    #[error("{} is not a regular file, so its run cannot be resumed", path.display())]
+    NotAFile {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The format is not one that can be gone on with.
+    #[error("this output format cannot be resumed; write .jsonl or .npy")]
+    Format,
+    /// There is a part without a state.
+    #[error("{} is in the way: no run that can be resumed has left it; remove or rename it", path.display())]
+    Foreign {
+        /// The part.
+        path: PathBuf,
+    },
+    /// The state cannot be understood.
+    #[error("{} is broken: {reason}; remove it and {} to start anew", state.display(), part.display())]
+    Malformed {
+        /// The state.
+        state: PathBuf,
+        /// The part that it tells of.
+        part: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The part belongs to a run that did something else.
+    #[error(
+        "the run that left {} was another one: {difference}; go on with what it had, or remove that file and {} \
+         to start anew",
+        part.display(), state.display()
+    )]
+    Different {
+        /// The part.
+        part: PathBuf,
+        /// Its state.
+        state: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// The part has lost something.
+    #[error(
+        "{} has {length} bytes where {expected} had been written; remove it and {} to start anew",
+        path.display(), state.display()
+    )]
+    Short {
+        /// The part.
+        path: PathBuf,
+        /// Its state.
+        state: PathBuf,
+        /// Bytes that it has.
+        length: u64,
+        /// Bytes that it should have.
+        expected: u64,
+    },
+    /// Another process is writing the part.
+    #[error("another run is writing {}", path.display())]
+    InUse {
+        /// The part.
+        path: PathBuf,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
 /// A model that cannot be fetched.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -323,6 +397,9 @@ pub enum EmbedError {
     /// The output is at fault.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The run cannot go on where an earlier one was ended.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// The pool has no room.
     #[error("the memory budget is too small")]
     Memory(#[from] RentError),
@@ -336,6 +413,16 @@ pub enum EmbedError {
         budget: usize,
         /// Bytes that are enough.
         least: usize,
+    },
+    /// Texts cannot be cut into passages like these.
+    #[error("passages of {tokens} tokens with an overlap of {overlap} are not possible: {reason}")]
+    Window {
+        /// Tokens in a passage.
+        tokens: usize,
+        /// Tokens that it shares with the one before.
+        overlap: usize,
+        /// Why.
+        reason: String,
     },
     /// A stage failed with an error of its own.
     #[error(transparent)]

@@ -15,7 +15,7 @@ use hf_hub::api::{Progress, sync::ApiBuilder};
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
-use crate::error::FetchError;
+use crate::{error::FetchError, resume::hex};
 
 /// The model's name, which is also its directory in the cache.
 const MODEL: &str = "all-MiniLM-L6-v2";
@@ -319,8 +319,4 @@ fn cache(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
 
 fn failing<T>(path: &Path, result: io::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

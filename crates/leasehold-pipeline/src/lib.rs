@@ -12,20 +12,23 @@ mod mapping;
 mod model;
 mod output;
 mod pipeline;
+mod resume;
 mod sink;
 mod source;
 mod tokenize;
+mod window;
 
 pub use batch::{Batch, Unit};
 pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
 pub use embed::{Embedded, Encode, TokenBatch, Tokenize};
 pub use encoder::{Encoder, Worker};
-pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};
+pub use error::{EmbedError, FetchError, ModelError, ResumeError, SinkError, SourceError, TokenizeError};
 pub use fetch::{Cache, FetchEvent};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use pipeline::{Pipeline, Summary};
+pub use resume::{Job, ResumableSink, Resume};
 #[cfg(feature = "arrow")]
 pub use sink::ArrowSink;
 #[cfg(feature = "parquet")]
@@ -33,3 +36,4 @@ pub use sink::ParquetSink;
 pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
 pub use source::{Format, Input, Source, Split, panic_is_caught};
 pub use tokenize::{Tokenizer, Tokens};
+pub use window::Windows;

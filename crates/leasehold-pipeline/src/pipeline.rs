@@ -37,6 +37,7 @@ use crate::{
     flow::{Flow, Run},
     model::{Config, Model, Precision},
     sink::Sink,
+    window::Windows,
 };
 
 /// The least that is left for text: some blocks of a stream.
@@ -85,6 +86,7 @@ pub struct Pipeline {
     batches: BoundedPool,
     vectors: BoundedPool,
     text: BoundedPool,
+    windows: Option<Windows>,
     skip: u64,
 }
 
@@ -121,6 +123,7 @@ impl Pipeline {
             vectors: share(needs.vectors)?,
             pool: pool.clone(),
             rooms,
+            windows: None,
             skip: 0,
         })
     }
@@ -152,6 +155,12 @@ impl Pipeline {
         [&self.pool, &self.text, &self.batches, &self.vectors]
     }
 
+    /// Cuts documents into passages before they are embedded; then these are the documents of a run.
+    #[must_use]
+    pub fn windows(self, windows: Windows) -> Self {
+        Self { windows: Some(windows), ..self }
+    }
+
     /// Passes over the first documents of each run, because an earlier one has done them.
     #[must_use]
     pub fn skip(self, documents: u64) -> Self {
@@ -174,8 +183,11 @@ impl Pipeline {
         let encode = || Encode::new(encoder, &self.pool, &self.vectors);
         let encoders = (0..self.rooms.threads).map(|_| encode()).collect::<Result<_, _>>()?;
         let units = Batch::new(UNIT_TOKENS, encoder.tokenizer().max_tokens()).skip(self.skip);
-        let run = Flow::source("source", documents)
-            .room(DOCUMENTS)
+        let mut flow = Flow::source("source", documents).room(DOCUMENTS);
+        if let Some(windows) = &self.windows {
+            flow = flow.stage("window", windows.clone()).room(DOCUMENTS);
+        }
+        let run = flow
             .stage("batch", units)
             .room(UNITS)
             .parallel("tokenize", self.rooms.tokenizers, || Tokenize::new(encoder, &self.batches))

@@ -51,6 +51,11 @@ impl<W: Write> Sink for JsonlSink<W> {
         Ok(())
     }
 
+    fn checkpoint(&mut self) -> Result<bool, EmbedError> {
+        self.finish()?;
+        Ok(true)
+    }
+
     fn finish(&mut self) -> Result<(), EmbedError> {
         self.writer.flush().map_err(|error| SinkError::write(&self.target, error))?;
         Ok(())

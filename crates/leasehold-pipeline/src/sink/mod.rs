@@ -28,6 +28,16 @@ pub trait Sink {
     /// When they cannot be written.
     fn write(&mut self, documents: &[Document], vectors: MemoryOwner<f32>) -> Result<(), EmbedError>;
 
+    /// Hands everything so far to the file, so that a later run can go on from its present end; `false` where the format does
+    /// not allow that, as if nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    fn checkpoint(&mut self) -> Result<bool, EmbedError> {
+        Ok(false)
+    }
+
     /// Is called once, after the last `write` of a run that succeeded.
     ///
     /// # Errors

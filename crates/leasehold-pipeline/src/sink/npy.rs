@@ -36,6 +36,12 @@ impl<W: Write + Seek> NpySink<W> {
         Ok(Self { writer, target, width, rows: 0 })
     }
 
+    /// Goes on behind the rows that an earlier sink has written to `writer`, which stands at its end.
+    #[must_use]
+    pub fn resume(writer: W, width: usize, rows: u64, target: impl Into<String>) -> Self {
+        Self { writer, target: target.into(), width, rows }
+    }
+
     /// The writer back.
     pub fn into_inner(self) -> W {
         self.writer
@@ -58,6 +64,11 @@ impl<W: Write + Seek> Sink for NpySink<W> {
         written.map_err(|error| SinkError::write(&self.target, error))?;
         self.rows += documents.len() as u64;
         Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<bool, EmbedError> {
+        self.writer.flush().map_err(|error| SinkError::write(&self.target, error))?;
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<(), EmbedError> {

@@ -13,8 +13,8 @@ use crate::error::SourceError;
 /// One file after the other; a directory is listed as it is reached.
 pub(super) struct Files {
     waiting: vec::IntoIter<(Input, Format)>,
-    /// A file that directories do not have.
-    left_out: Option<PathBuf>,
+    /// Files that directories do not have.
+    left_out: Vec<PathBuf>,
     #[cfg(feature = "directories")]
     listing: Option<(super::listing::Listing, Format)>,
 }
@@ -32,7 +32,7 @@ impl Files {
     pub(super) fn new(inputs: Vec<(Input, Format)>) -> Self {
         Self {
             waiting: inputs.into_iter(),
-            left_out: None,
+            left_out: Vec::new(),
             #[cfg(feature = "directories")]
             listing: None,
         }
@@ -52,7 +52,7 @@ impl Files {
     }
 
     pub(super) fn leave_out(&mut self, path: &Path) {
-        self.left_out = fs::canonicalize(path).ok();
+        self.left_out.extend(fs::canonicalize(path));
     }
 
     fn next_file(&mut self) -> Result<Option<Named>, SourceError> {
@@ -60,7 +60,7 @@ impl Files {
             #[cfg(feature = "directories")]
             if let Some((listing, format)) = &mut self.listing {
                 if let Some(path) = listing.next_file()? {
-                    if !format.wants(&path) || is_same(&path, self.left_out.as_deref()) {
+                    if !format.wants(&path) || self.left_out.iter().any(|file| is_same(&path, file)) {
                         continue;
                     }
                     let format = format.of(&path);
@@ -127,11 +127,9 @@ fn checked_length(path: &Path, format: &Format) -> Result<Option<u64>, SourceErr
 
 /// Whether a path leads to that file.
 #[cfg(feature = "directories")]
-fn is_same(path: &Path, file: Option<&Path>) -> bool {
+fn is_same(path: &Path, file: &Path) -> bool {
     // Names are cheap to compare, and those of found files are no links.
-    file.is_some_and(|file| {
-        path.file_name() == file.file_name() && fs::canonicalize(path).is_ok_and(|path| path == file)
-    })
+    path.file_name() == file.file_name() && fs::canonicalize(path).is_ok_and(|path| path == file)
 }
 
 pub(super) fn open_error(path: &Path) -> impl Fn(std::io::Error) -> SourceError {

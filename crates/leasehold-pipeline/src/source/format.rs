@@ -54,7 +54,8 @@ pub enum Format {
 
 impl Format {
     /// This format, or the one that the file's ending says.
-    pub(super) fn of(&self, path: &Path) -> Self {
+    #[must_use]
+    pub fn of(&self, path: &Path) -> Self {
         let Self::ByEnding { split, field } = self else { return self.clone() };
         let named = || field.clone().unwrap_or_else(|| DEFAULT_FIELD.into());
         match (ending(path), split) {

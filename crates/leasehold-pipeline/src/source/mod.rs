@@ -26,14 +26,17 @@ mod record;
 mod window;
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::UNIX_EPOCH,
 };
 
 use leasehold::BoundedPool;
+use sha2::{Digest, Sha256};
 
 use self::{
     files::{Files, Named},
@@ -44,7 +47,7 @@ pub use self::{
     format::{Format, Split},
     guard::panic_is_caught,
 };
-use crate::{document::Document, error::SourceError};
+use crate::{document::Document, error::SourceError, resume::hex};
 
 /// A file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +125,33 @@ impl Source {
             skipped: Arc::default(),
             skipped_files: Arc::default(),
         })
+    }
+
+    /// The SHA-256 of what the inputs are: the name, length and time of change of each file, in order. `left_out` as for
+    /// [`leave_out`](Self::leave_out). Of standard input, and of other streams, it says only that they are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn fingerprint(inputs: Vec<(Input, Format)>, left_out: &[&Path]) -> Result<String, SourceError> {
+        let mut files = Files::new(inputs);
+        left_out.iter().for_each(|path| files.leave_out(path));
+        let mut hash = Sha256::new();
+        for named in files {
+            let Input::File(path) = named?.input else {
+                hash.update(b"-\0");
+                continue;
+            };
+            let metadata = fs::metadata(&path).map_err(files::open_error(&path))?;
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update(b"\0");
+            if metadata.is_file() {
+                let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+                hash.update(metadata.len().to_le_bytes());
+                hash.update(changed.map_or(0, |time| time.as_nanos()).to_le_bytes());
+            }
+        }
+        Ok(hex(&hash.finalize()))
     }
 
     /// Passes over this file where a directory or a pattern has it: what an earlier run has written there.

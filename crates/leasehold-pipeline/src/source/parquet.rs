@@ -61,7 +61,8 @@ impl Rows {
         let file = decoded(|| SerializedFileReader::new(file)).map_err(failed)?;
         let metadata = file.metadata().file_metadata();
         let column = find(metadata.schema_descr(), column).map_err(failed)?;
-        let codecs = file.metadata().row_groups().iter().map(|group| group.column(column).compression());
+        let groups = file.metadata().row_groups();
+        let codecs = groups.iter().map(|group| group.column(column).compression());
         check_codecs(codecs).map_err(failed)?;
         let rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
         Ok(Self {

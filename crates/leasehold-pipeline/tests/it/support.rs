@@ -45,6 +45,17 @@ pub(crate) fn small_encoder() -> &'static Encoder {
     })
 }
 
+/// A directory with that tokenizer and model.
+pub(crate) fn small_directory() -> TempDir {
+    let directory = small_model(|config| {
+        config["vocab_size"] = 30_522.into();
+        config["max_position_embeddings"] = 512.into();
+    });
+    let tokenizer = model_directory().join("tokenizer.json");
+    fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
+    directory
+}
+
 /// Writes a file.
 pub(crate) fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = directory.path().join(name);
@@ -76,17 +87,6 @@ pub(crate) fn read_to_error(path: PathBuf, format: Format) -> (Vec<Document>, Op
 /// Line and text of each document.
 pub(crate) fn texts(documents: &[Document]) -> Vec<(u64, &str)> {
     documents.iter().map(|document| (document.place.line, document.text().unwrap())).collect()
-}
-
-/// A directory with that tokenizer and model.
-pub(crate) fn small_directory() -> TempDir {
-    let directory = small_model(|config| {
-        config["vocab_size"] = 30_522.into();
-        config["max_position_embeddings"] = 512.into();
-    });
-    let tokenizer = model_directory().join("tokenizer.json");
-    fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
-    directory
 }
 
 /// One vector per text, computed on this thread.
