@@ -100,7 +100,7 @@ pub(crate) struct Embed {
     ///
     /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
     /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
-    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl and .npy.
+    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl, .npy and .arrows.
     #[arg(long)]
     pub(crate) resume: bool,
 

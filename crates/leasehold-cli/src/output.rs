@@ -82,6 +82,7 @@ impl OutputFormat {
         let name = target.name.clone();
         Ok(match self {
             Self::Npy if rows > 0 => Box::new(NpySink::resume(target, width, rows, name)),
+            Self::Arrows if rows > 0 => Box::new(ArrowSink::resume_stream(target, width, name)?),
             Self::Jsonl => Box::new(JsonlSink::new(target, name)),
             Self::Npy => Box::new(NpySink::new(target, width, name)?),
             Self::Parquet => Box::new(ParquetSink::new(target, width, name)?),

@@ -288,7 +288,7 @@ pub enum ResumeError {
         path: PathBuf,
     },
     /// The format is not one that can be gone on with.
-    #[error("this output format cannot be resumed; write .jsonl or .npy")]
+    #[error("this output format cannot be resumed; write .jsonl, .npy or .arrows")]
     Format,
     /// There is a part without a state.
     #[error("{} is in the way: no run that can be resumed has left it; remove or rename it", path.display())]

@@ -123,6 +123,28 @@ mod arrow {
     }
 
     #[test]
+    fn a_stream_that_is_gone_on_with_is_as_if_it_had_never_ended() {
+        let expected = rows(40, 3);
+        let mut whole = Vec::new();
+        write(&mut ArrowSink::stream(&mut whole, 3, "memory").unwrap(), &expected).unwrap();
+        let (first, second) = expected.split_at(25);
+        let mut bytes = Vec::new();
+        let mut sink = ArrowSink::stream(&mut bytes, 3, "memory").unwrap();
+        let documents: Vec<_> = first.iter().map(|row| document(&row.0, row.1 as u64, &row.2)).collect();
+        let values: Vec<f32> = first.iter().flat_map(|row| row.3.clone()).collect();
+        sink.write(&documents, values.into()).unwrap();
+        assert!(sink.checkpoint().unwrap());
+        drop(sink);
+        write(&mut ArrowSink::resume_stream(&mut bytes, 3, "memory").unwrap(), second).unwrap();
+        let read = |bytes: Vec<u8>| -> Vec<Row> {
+            let reader = StreamReader::try_new(io::Cursor::new(bytes), None).unwrap();
+            reader.flat_map(|batch| read(&batch.unwrap())).collect()
+        };
+        assert_eq!(read(bytes), expected);
+        assert_eq!(read(whole), expected);
+    }
+
+    #[test]
     fn an_arrow_stream_shows_each_write_at_once() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut sink = ArrowSink::stream(writer, 2, "pipe").unwrap();
