@@ -12,7 +12,6 @@ use leasehold::{MemoryOwner, MemoryPool};
 use leasehold_pipeline::{
     Document, EmbedError, JsonlSink, NpySink, OutputFile, Place, Sink, SinkError, TerminalSink, Text,
 };
-use tempfile::TempDir;
 
 /// A document that says where it is from.
 fn document(path: &str, line: u64, text: &str) -> Document {
@@ -176,6 +175,8 @@ mod parquet {
         record::{Field, Row as Record, RowAccessor},
     };
     use leasehold_pipeline::{Format, ParquetSink};
+
+    use tempfile::TempDir;
 
     use super::*;
     use crate::support::{read as documents_of, texts};

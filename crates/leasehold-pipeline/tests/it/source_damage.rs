@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use crate::support::{file, read, read_to_error, texts};
 
+#[cfg(feature = "csv")]
 const CSV: &[u8] = b"id,text\r\n1,one\n2,\"two\n\"\"lines\"\"\"\r\n3,\xE7\x8C\xAB\n4,\"four, quoted\"\n";
 const JSON: &[u8] =
     b"{\"text\": \"one\"}\n\n{\"id\": [1, {}], \"text\": \"tw\\u006f \xE7\x8C\xAB\"}\n{\"text\": null}\n";
@@ -20,9 +21,13 @@ fn check(whole: &[(u64, &str)], cut: &[(u64, &str)], name: &str, at: usize) {
 }
 
 fn formats() -> Vec<(&'static str, Vec<u8>, Format)> {
+    #[cfg(feature = "csv")]
     let csv = Format::Csv { field: "text".into(), delimiter: b',' };
     let json = Format::JsonLines { field: "text".into() };
-    #[cfg_attr(not(feature = "compression"), expect(unused_mut, reason = "no more are added"))]
+    #[cfg_attr(
+        not(any(feature = "compression", feature = "csv")),
+        expect(unused_mut, reason = "no more are added")
+    )]
     let mut formats = vec![
         ("line.txt", TEXT.to_vec(), Format::Text(Split::Line)),
         ("paragraph.txt", TEXT.to_vec(), Format::Text(Split::Paragraph)),
