@@ -100,7 +100,8 @@ pub(crate) struct Embed {
     ///
     /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
     /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
-    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl, .npy and .arrows.
+    /// embedding them again; - for standard input must be given the same text again. Parquet and .arrow
+    /// are made of the part at the end, so both need room on the disk then. Works for every format but terminal.
     #[arg(long)]
     pub(crate) resume: bool,
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::{self, File},
     io::{self, IsTerminal},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use leasehold::{BoundedPool, MemoryPool};
 use leasehold_pipeline::{
-    Cache, EmbedError, Encoder, Format, Input, Job, Pipeline, Resume, Sink, Source, Split, Windows,
+    Cache, EmbedError, Encoder, Format, Input, Job, Pipeline, Resume, Sink, Source, Split, Windows, replay,
 };
 
 use crate::{
@@ -60,7 +61,8 @@ impl Embed {
         let done = resume.documents();
         let mut target = Target::resumed(&self.output, file);
         let run = self.prepare(&directory, done, progress, signals)?;
-        let mut sink = format.sink(&mut target, run.encoder.width(), done)?;
+        let width = run.encoder.width();
+        let mut sink = format.growing().sink(&mut target, width, done)?;
         let mut resumable = resume.sink(&mut *sink)?;
         if let Err(error) = run.into_sink(&mut resumable) {
             // What cannot be noted is done again; the reason for the end is what matters.
@@ -69,8 +71,26 @@ impl Embed {
         }
         let resume = resumable.into_resume();
         drop(sink);
-        target.commit()?;
+        if format.growing() == format {
+            target.commit()?;
+        } else {
+            self.turn_into(format, width, signals)?;
+        }
         Ok(resume.finish()?)
+    }
+
+    /// Makes the output of the stream that a part is, in a format that cannot grow itself.
+    fn turn_into(&self, format: OutputFormat, width: usize, signals: &Signals) -> anyhow::Result<()> {
+        let output = fs::canonicalize(&self.output).unwrap_or_else(|_| self.output.clone());
+        let [part, _] = Resume::files(&output);
+        let name = part.display().to_string();
+        let stream = File::open(&part).with_context(|| format!("cannot open {name}"))?;
+        let mut target = Target::open(&output, signals)?;
+        let mut sink = format.sink(&mut target, width, 0)?;
+        replay(stream, &name, &mut *sink)?;
+        drop(sink);
+        target.commit()?;
+        fs::remove_file(&part).with_context(|| format!("cannot remove {name}"))
     }
 
     /// Makes sure that every input is there, before anything is made or fetched.

@@ -72,6 +72,14 @@ impl OutputFormat {
         }
     }
 
+    /// How the part of an output grows that may take several runs: as itself where its format allows that.
+    pub(crate) fn growing(self) -> Self {
+        match self {
+            Self::Parquet | Self::Arrow => Self::Arrows,
+            other => other,
+        }
+    }
+
     /// Writes vectors of `width` values to `target`, which has so many already.
     pub(crate) fn sink(
         self,

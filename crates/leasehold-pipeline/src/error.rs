@@ -257,6 +257,14 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// What was written for another format to be made of it cannot be read.
+    #[error("cannot read {target} back")]
+    ReadBack {
+        /// What was written.
+        target: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// Writing failed, for example because the disk is full; what was written has been removed.
     #[error("cannot write {target}")]
     Write {

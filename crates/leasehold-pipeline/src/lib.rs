@@ -29,10 +29,10 @@ pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
 pub use pipeline::{Pipeline, Summary};
 pub use resume::{Job, ResumableSink, Resume};
-#[cfg(feature = "arrow")]
-pub use sink::ArrowSink;
 #[cfg(feature = "parquet")]
 pub use sink::ParquetSink;
+#[cfg(feature = "arrow")]
+pub use sink::{ArrowSink, replay};
 pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
 pub use source::{Format, Input, Source, Split, panic_is_caught};
 pub use tokenize::{Tokenizer, Tokens};

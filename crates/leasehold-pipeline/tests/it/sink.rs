@@ -144,6 +144,29 @@ mod arrow {
     }
 
     #[test]
+    fn a_stream_can_be_turned_into_what_another_sink_writes() {
+        let expected = rows(70, 3);
+        let mut stream = Vec::new();
+        write(&mut ArrowSink::stream(&mut stream, 3, "memory").unwrap(), &expected).unwrap();
+        let (mut made, mut direct) =
+            (JsonlSink::new(Vec::new(), "made"), JsonlSink::new(Vec::new(), "direct"));
+        leasehold_pipeline::replay(&*stream, "stream", &mut made).unwrap();
+        write(&mut direct, &expected).unwrap();
+        assert_eq!(made.into_inner(), direct.into_inner());
+        // Wherever a stream is cut there is an error, or it ends with a whole batch.
+        for at in 0..stream.len() {
+            let mut rest = JsonlSink::new(Vec::new(), "rest");
+            match leasehold_pipeline::replay(&stream[..at], "stream", &mut rest) {
+                Err(EmbedError::Sink(SinkError::ReadBack { target, .. })) => assert_eq!(target, "stream"),
+                Err(error) => panic!("{error:?}"),
+                Ok(()) => assert!(rest.into_inner().is_empty() || at > 500, "at {at}"),
+            }
+        }
+        let error = leasehold_pipeline::replay(&b"no stream"[..], "x", &mut JsonlSink::new(Vec::new(), ""));
+        assert_eq!(error.unwrap_err().to_string(), "cannot read x back");
+    }
+
+    #[test]
     fn an_arrow_stream_shows_each_write_at_once() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut sink = ArrowSink::stream(writer, 2, "pipe").unwrap();
