@@ -169,9 +169,6 @@ impl Pipeline {
 
     /// Starts a run; its results come in the order of the documents.
     ///
-    /// At most four results may be kept at a time: their memory is counted, and a run without memory waits for them.
-    /// One run at a time has the memory; it has given it back when [`Run::join`] returns.
-    ///
     /// # Errors
     ///
     /// When the pool has no room for the workspaces, or a thread cannot be started.
@@ -179,23 +176,33 @@ impl Pipeline {
     where
         I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
     {
+        Ok(self.embed(Flow::source("source", documents).room(DOCUMENTS))?.start(cancel)?)
+    }
+
+    /// Goes on with the stages of this pipeline behind a source and stages of one's own; others may follow.
+    ///
+    /// At most four results may be kept at a time, by stages or by whoever takes them: the memory of all others is needed
+    /// for the run to go on. One run at a time has the memory; it has given it back when [`Run::join`] returns.
+    ///
+    /// # Errors
+    ///
+    /// When the pool has no room for the workspaces.
+    pub fn embed(&self, documents: Flow<Document>) -> Result<Flow<Embedded>, EmbedError> {
+        let mut flow = documents;
         let encoder = &self.encoder;
         let encode = || Encode::new(encoder, &self.pool, &self.vectors);
         let encoders = (0..self.rooms.threads).map(|_| encode()).collect::<Result<_, _>>()?;
         let units = Batch::new(UNIT_TOKENS, encoder.tokenizer().max_tokens()).skip(self.skip);
-        let mut flow = Flow::source("source", documents).room(DOCUMENTS);
         if let Some(windows) = &self.windows {
             flow = flow.stage("window", windows.clone()).room(DOCUMENTS);
         }
-        let run = flow
+        Ok(flow
             .stage("batch", units)
             .room(UNITS)
             .parallel("tokenize", self.rooms.tokenizers, || Tokenize::new(encoder, &self.batches))
             .room(self.rooms.batches)
             .workers("encode", encoders)
-            .room(self.rooms.vectors)
-            .start(cancel)?;
-        Ok(run)
+            .room(self.rooms.vectors))
     }
 
     /// Embeds every document and writes the results in the order of the input.

@@ -5,5 +5,6 @@
 mod embed;
 mod formats;
 mod mistakes;
+mod resume;
 mod signals;
 mod support;

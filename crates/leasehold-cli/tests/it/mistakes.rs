@@ -93,6 +93,9 @@ fn wrong_arguments_exit_with_two() {
     place.run(&["embed", "a.txt", "--by", "page"]).fails(2, "line, paragraph, file");
     place.run(&["embed", "a.txt", "--field", "f", "--by", "line"]).fails(2, "cannot be used with");
     place.run(&["embed", "a.txt", "--threads", "0"]).fails(2, "--threads");
+    place.run(&["embed", "a.txt", "--memory", "much"]).fails(2, "is not a size such as 256MiB or 1G");
+    place.run(&["embed", "a.txt", "--overlap", "3"]).fails(2, "--window");
+    place.run(&["embed", "a.txt", "--window", "300"]).fails(1, "the model takes at most 256 tokens");
 }
 
 #[test]

@@ -8,7 +8,9 @@ mod fetch;
 mod flow;
 mod model;
 mod output;
+mod own_stage;
 mod pipeline;
+mod resume;
 mod sink;
 mod source;
 #[cfg(feature = "compression")]
@@ -21,3 +23,4 @@ mod source_directories;
 #[cfg(feature = "parquet")]
 mod source_parquet;
 mod support;
+mod window;
