@@ -7,7 +7,7 @@ use std::{
 };
 
 use arrow_array::{
-    Array, RecordBatch,
+    RecordBatch,
     cast::AsArray,
     types::{Float32Type, Int64Type},
 };
