@@ -129,7 +129,7 @@ impl Embed {
             ("--field", self.field.clone()),
             ("--by", self.by.and_then(|by| name(by.to_possible_value()))),
             ("--window", self.window.map(|window| window.to_string())),
-            ("--overlap", self.window.map(|_| self.overlap.to_string())),
+            ("--overlap", (self.overlap > 0).then(|| self.overlap.to_string())),
             ("--precision", name(self.precision.to_possible_value())),
             ("--format", name(format.to_possible_value())),
         ];
