@@ -1,114 +1,209 @@
 //! `leasehold embed`.
 
 use std::{
-    io::{self, BufWriter, IsTerminal},
-    num::NonZeroUsize,
+    fs::{self, File},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::atomic::Ordering,
-    thread,
 };
 
 use anyhow::Context;
-use leasehold::MemoryPool;
-use leasehold_pipeline::{
-    Cache, Encoder, Format, Input, JsonlSink, NpySink, OutputFile, Pipeline, Sink, Source, Split, Summary,
-};
+use clap::Args;
+use leasehold_pipeline::{Job, Resume, Sink, Source, replay};
 
 use crate::{
-    arguments::{Embed, Output},
-    progress::Progress,
+    arguments::contradiction,
+    computing::{Computing, Machine},
+    inputs::{self, Inputs},
+    output::{OutputFormat, Target},
+    progress::{Progress, Skipped},
     signals::Signals,
 };
 
-/// The field of files that are JSON lines by their ending.
-const DEFAULT_FIELD: &str = "text";
+/// Name of the command.
+const NAME: &str = "embed";
+
+const EXAMPLES: &str = "\
+Examples:
+  leasehold embed notes.txt --output notes.npy
+  leasehold embed --by paragraph book.txt --output book.jsonl
+  leasehold embed --field body posts.jsonl --output posts.npy
+  leasehold embed --field title news.csv.zst more.parquet --output news.parquet
+  leasehold embed src 'docs/**/*.md' --by file --output tree.arrow
+  leasehold embed --by file --window 128 --overlap 32 books --output books.npy --resume
+  journalctl -f | leasehold embed - --format arrows | ./consumer
+
+Exit status:
+  0    everything was embedded and written
+  1    something failed; standard error says what, and no output file was made or changed; with
+       --resume, what was done is kept in PATH.part
+  2    the command line was wrong
+  130  interrupted with Ctrl-C (128 and the signal's number)
+  141  the reader of standard output has gone
+
+Environment:
+  LEASEHOLD_CACHE  where the model is kept, instead of leasehold/ in $XDG_CACHE_HOME or ~/.cache";
+
+/// Embeds text: one unit vector per line, paragraph, file, or row of a table, in the order of the input.
+///
+/// The model is all-MiniLM-L6-v2, fetched on first use. Its vectors have 384 values and are the mean over
+/// the tokens, scaled to length one. Of each text the first 256 tokens count.
+///
+/// Files are read as their ending says: JSON lines (.jsonl, .ndjson), CSV (.csv), TSV (.tsv), Parquet (.parquet),
+/// else text. Of a directory all files are read that are text, in the order of their names, but for hidden ones and
+/// those that version control ignores; quote a pattern such as '**/*.md' to have it matched here. Gzip and zstd are
+/// decompressed on the way.
+///
+/// Input is UTF-8; a byte that is not is an error which names its place. Blank lines and blank fields are
+/// skipped. The output file appears when it is whole, never before.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Embed {
+    #[command(flatten)]
+    inputs: Inputs,
+
+    /// Where to write: a file in .jsonl, .npy, .parquet, .arrow, .feather or .arrows, or - for standard output.
+    #[arg(long, short, value_name = "PATH", default_value = "-")]
+    output: PathBuf,
+
+    /// What to write, whatever the ending; to standard output jsonl by default, and terminal where it is one.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<OutputFormat>,
+
+    /// Go on where an earlier run of the same command was ended, be it by Ctrl-C, kill -9 or a full disk.
+    ///
+    /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
+    /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
+    /// embedding them again; - for standard input must be given the same text again. Parquet and .arrow
+    /// are made of the part at the end, so both need room on the disk then. Works for every format but terminal.
+    #[arg(long)]
+    resume: bool,
+
+    #[command(flatten)]
+    computing: Computing,
+}
 
 impl Embed {
-    /// Embeds every input. What can be wrong is looked at from cheap to dear: inputs, output, model.
-    pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<()> {
-        let pool = MemoryPool::shared();
-        let source = Source::open(self.inputs(), pool)?;
-        let on_terminal = matches!(self.output, Output::Standard) && io::stdout().is_terminal();
-        let progress = Progress::new(on_terminal);
-        match &self.output {
-            Output::Standard => {
-                let run = self.prepare(source, progress, signals)?;
-                let writer = BufWriter::new(io::stdout().lock());
-                run.into_sink(&mut JsonlSink::new(writer, "standard output"))
-            }
-            Output::JsonLines(path) => {
-                let file = create(path, signals)?;
-                let run = self.prepare(source, progress, signals)?;
-                let mut sink = JsonlSink::new(file, path.display().to_string());
-                run.into_sink(&mut sink)?;
-                Ok(sink.into_inner().commit()?)
-            }
-            Output::Npy(path) => {
-                let file = create(path, signals)?;
-                let run = self.prepare(source, progress, signals)?;
-                let mut sink = NpySink::new(file, run.encoder.width(), path.display().to_string())?;
-                run.into_sink(&mut sink)?;
-                Ok(sink.into_inner().commit()?)
-            }
+    /// Embeds every input. What can be wrong is looked at from cheap to dear: arguments, inputs, output, model.
+    pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
+        if self.resume && self.output == Path::new("-") {
+            contradiction(NAME, "standard output cannot be resumed; name a file with --output");
         }
+        let format = OutputFormat::of(&self.output, self.format);
+        let format = format.unwrap_or_else(|message| contradiction(NAME, &message));
+        self.inputs.check(NAME)?;
+        let on_terminal = self.output == Path::new("-") && io::stdout().is_terminal();
+        let progress = Progress::new(on_terminal);
+        if self.resume {
+            return self.run_resumable(format, progress, signals);
+        }
+        let mut target = Target::open(&self.output, signals)?;
+        let run = self.prepare(0, progress, signals)?;
+        let mut sink = format.sink(&mut target, run.machine.encoder.width(), 0)?;
+        run.into_sink(&mut *sink)?;
+        drop(sink);
+        target.commit()?;
+        Ok(ExitCode::SUCCESS)
     }
 
-    fn inputs(&self) -> Vec<(Input, Format)> {
-        let format = |path: &PathBuf| match (&self.field, path.extension().and_then(|e| e.to_str())) {
-            (Some(field), _) => Format::JsonLines { field: field.as_str().into() },
-            (None, Some("jsonl" | "ndjson")) if self.by.is_none() => {
-                Format::JsonLines { field: DEFAULT_FIELD.into() }
-            }
-            _ => Format::Text(self.by.map_or(Split::Line, Split::from)),
-        };
-        self.inputs.iter().map(|path| (Input::from(path.clone()), format(path))).collect()
+    /// As [`run`](Self::run), going on where an earlier run was ended.
+    fn run_resumable(
+        &self,
+        format: OutputFormat,
+        progress: Progress,
+        signals: &Signals,
+    ) -> anyhow::Result<ExitCode> {
+        let directory = self.computing.directory(&progress)?;
+        let (file, resume) = Resume::open(&self.output, self.job(&directory, format)?)?;
+        let done = resume.documents();
+        let mut target = Target::resumed(&self.output, file);
+        let run = self.prepare(done, progress, signals)?;
+        let width = run.machine.encoder.width();
+        let mut sink = format.growing().sink(&mut target, width, done)?;
+        let mut resumable = resume.sink(&mut *sink)?;
+        if let Err(error) = run.into_sink(&mut resumable) {
+            // What cannot be noted is done again; the reason for the end is what matters.
+            let _ = resumable.save();
+            return Err(error);
+        }
+        let resume = resumable.into_resume();
+        drop(sink);
+        if format.growing() == format {
+            target.commit()?;
+        } else {
+            self.turn_into(format, width, signals)?;
+        }
+        resume.finish()?;
+        Ok(ExitCode::SUCCESS)
     }
 
-    fn prepare(&self, source: Source, progress: Progress, signals: &Signals) -> anyhow::Result<Run> {
-        let directory = match &self.model {
-            Some(directory) => directory.clone(),
-            None => Cache::of_user()?.model(&mut |event| progress.fetching(&event))?,
-        };
-        let encoder = Encoder::open(&directory, self.precision.into())
-            .with_context(|| format!("cannot use the model in {}", directory.display()))?;
-        let threads = self.threads.unwrap_or_else(processors);
-        Ok(Run { source, encoder, threads, progress, signals: signals.clone() })
+    /// Makes the output of the stream that a part is, in a format that cannot grow itself.
+    fn turn_into(&self, format: OutputFormat, width: usize, signals: &Signals) -> anyhow::Result<()> {
+        let output = fs::canonicalize(&self.output).unwrap_or_else(|_| self.output.clone());
+        let [part, _] = Resume::files(&output);
+        let name = part.display().to_string();
+        let stream = File::open(&part).with_context(|| format!("cannot open {name}"))?;
+        let mut target = Target::open(&output, signals)?;
+        let mut sink = format.sink(&mut target, width, 0)?;
+        replay(stream, &name, &mut *sink)?;
+        drop(sink);
+        target.commit()?;
+        fs::remove_file(&part).with_context(|| format!("cannot remove {name}"))
+    }
+
+    /// What the output depends on.
+    fn job(&self, model: &Path, format: OutputFormat) -> anyhow::Result<Job> {
+        let left_out = self.left_out();
+        let left_out: Vec<&Path> = left_out.iter().map(PathBuf::as_path).collect();
+        let mut options = self.inputs.options();
+        options.push(("--precision", self.computing.precision_name()));
+        options.push(("--format", inputs::name(&format)));
+        let set = |(name, value): (&str, Option<String>)| value.map(|value| (name.to_owned(), value));
+        let options = options.into_iter().filter_map(set).collect();
+        let inputs = Source::fingerprint(self.inputs.list(), &left_out)?;
+        Ok(Job { inputs, model: Job::model(model)?, options })
+    }
+
+    /// What this run writes, and no run should read.
+    fn left_out(&self) -> Vec<PathBuf> {
+        let mut paths = vec![self.output.clone()];
+        if self.resume {
+            paths.extend(Resume::files(&self.output));
+        }
+        paths
+    }
+
+    /// Opens everything but the sink, for a run that passes over the first documents.
+    fn prepare(&self, done: u64, progress: Progress, signals: &Signals) -> anyhow::Result<Run> {
+        let machine = self.computing.prepare(&progress)?;
+        let pipeline = self.inputs.cut(machine.pipeline.skip(done))?;
+        let mut source = self.inputs.open(pipeline.source_pool())?;
+        self.left_out().iter().for_each(|path| source.leave_out(path));
+        Ok(Run { source, machine: Machine { pipeline, ..machine }, progress, signals: signals.clone() })
     }
 }
 
 /// Everything that a run needs but its sink.
 struct Run {
     source: Source,
-    encoder: Encoder,
-    threads: NonZeroUsize,
+    machine: Machine,
     progress: Progress,
     signals: Signals,
 }
 
 impl Run {
     fn into_sink(mut self, sink: &mut dyn Sink) -> anyhow::Result<()> {
-        let pipeline = Pipeline {
-            encoder: &self.encoder,
-            pool: MemoryPool::shared(),
-            threads: self.threads,
-            cancel: self.signals.cancel(),
-        };
-        let skipped = self.source.skipped();
-        self.progress.start(self.source.total_bytes());
+        let (skipped, skipped_files) = (self.source.skipped(), self.source.skipped_files());
+        let pipeline = &self.machine.pipeline;
+        self.progress.start(self.source.total_bytes(), pipeline);
         let progress = &self.progress;
-        let summary: Summary = pipeline.run(self.source, sink, &mut |summary| progress.update(summary))?;
-        // Relaxed: a statistic, and the thread that counted has ended.
-        progress.finish(&summary, skipped.load(Ordering::Relaxed));
+        let cancel = self.signals.cancel();
+        let summary = pipeline.run(self.source, sink, &cancel, &mut |summary| progress.update(summary))?;
+        // Relaxed: statistics, and the thread that counted has ended.
+        let skipped =
+            Skipped { blank: skipped.load(Ordering::Relaxed), files: skipped_files.load(Ordering::Relaxed) };
+        progress.finish(&summary, skipped);
         Ok(())
     }
-}
-
-fn create(path: &Path, signals: &Signals) -> anyhow::Result<OutputFile> {
-    let file = OutputFile::create(path)?;
-    signals.remove_at_exit(file.temporary());
-    Ok(file)
-}
-
-fn processors() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,11 +1,22 @@
 //! The `leasehold` command: parsing, wiring and exit codes; the work is done in `leasehold-pipeline`.
 
 mod arguments;
+mod bench;
+mod completions;
+mod computing;
 mod embed;
+mod inputs;
+mod memory;
+mod model;
+mod output;
 mod progress;
+mod search;
 mod signals;
+mod size;
+mod summarize;
+mod terminal;
 
-use std::{io, process::ExitCode};
+use std::{io, panic, process::ExitCode};
 
 use clap::Parser;
 use leasehold_pipeline::{EmbedError, SinkError};
@@ -22,6 +33,12 @@ const FAILURE: u8 = 1;
 const CLOSED_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !leasehold_pipeline::panic_is_caught() {
+            hook(panic);
+        }
+    }));
     let arguments = Arguments::parse();
     let signals = match Signals::install() {
         Ok(signals) => signals,
@@ -29,9 +46,14 @@ fn main() -> ExitCode {
     };
     let result = match &arguments.command {
         Command::Embed(command) => command.run(&signals),
+        Command::Search(command) => command.run(&signals),
+        Command::Summarize(command) => command.run(&signals),
+        Command::Bench(command) => command.run(&signals),
+        Command::Model(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whatever failed, it was asked to.
         Err(_) if signals.received().is_some() => signals.exit_code(),
         Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
@@ -47,5 +69,9 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
+            || matches!(cause.downcast_ref(), Some(SinkError::Closed { .. }))
+            || cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }

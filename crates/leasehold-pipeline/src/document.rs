@@ -29,9 +29,12 @@ impl Document {
     ///
     /// When the mapped file was changed since it was read.
     pub fn text(&self) -> Result<&str, SourceError> {
-        self.text
-            .as_str()
-            .map_err(|_| SourceError::Changed { path: self.place.path.to_path_buf(), line: self.place.line })
+        self.text.as_str().map_err(|_| self.changed())
+    }
+
+    /// That the mapped file was changed since the passage was read.
+    pub(crate) fn changed(&self) -> SourceError {
+        SourceError::Changed { path: self.place.path.to_path_buf(), line: self.place.line }
     }
 }
 
@@ -40,8 +43,11 @@ impl Document {
 pub struct Place {
     /// The file, or `-` for standard input.
     pub path: Arc<Path>,
-    /// The line at which the passage starts, counted from one.
+    /// The line at which the passage starts, counted from one; of a Parquet file, the row.
     pub line: u64,
+    /// The byte at which the passage, or the JSON object or CSV record that holds it, starts in the input, as it is after
+    /// decompression; zero in a Parquet file.
+    pub offset: u64,
 }
 
 /// UTF-8 text in a shared block: a slice of the mapped file or of a block that was read, not a copy.
@@ -59,6 +65,11 @@ impl Text {
     pub fn new(bytes: SharedOwner<u8>) -> Result<Self, Utf8Error> {
         str::from_utf8(&bytes)?;
         Ok(Self { bytes })
+    }
+
+    /// Takes bytes that somebody has found to be UTF-8 a moment ago.
+    pub(crate) fn checked(bytes: SharedOwner<u8>) -> Self {
+        Self { bytes }
     }
 
     /// A part of the text, in the same block.

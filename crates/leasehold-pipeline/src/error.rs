@@ -1,8 +1,11 @@
 //! What can go wrong, one type per stage.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, fmt, io, path::PathBuf};
 
+use leasehold::RentError;
 use thiserror::Error;
+
+use crate::flow::{FlowError, StageError};
 
 /// Input that cannot be read as documents.
 #[derive(Debug, Error)]
@@ -49,17 +52,18 @@ pub enum SourceError {
         /// Offset of the first wrong byte in the file.
         offset: u64,
     },
-    /// A line or paragraph longer than a stream may have.
+    /// A passage or record longer than the source's memory, of a kind that has to be read into memory as a whole.
     #[error(
-        "{}:{line}: more than {most} bytes without an end; split the input, or name it as a file",
+        "{}:{line}: a passage or record here is longer than {most} bytes; split the input, give it more memory \
+         (--memory), or name it as a plain file where it is a stream",
         path.display()
     )]
     TooLong {
-        /// The stream, or `-`.
+        /// The file, or `-`.
         path: PathBuf,
-        /// Line at which the record starts, counted from one.
+        /// Line or row at which the record starts, counted from one.
         line: u64,
-        /// The most that a stream may have.
+        /// The most that it may have.
         most: usize,
     },
     /// A line that is not a JSON object with the wanted field.
@@ -71,6 +75,66 @@ pub enum SourceError {
         line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A CSV record that cannot be taken apart, or a table without the wanted column.
+    #[error("{}:{line}: {reason}", path.display())]
+    Csv {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Line at which the record starts, counted from one.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A Parquet file that cannot be read, or that has not the wanted column.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Compressed data that is damaged or cut off; every whole record before that place has been given.
+    #[error("{}: the compressed data is damaged or cut off behind {offset} bytes of its content", path.display())]
+    Compressed {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Bytes that came out before.
+        offset: u64,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// A directory that cannot be listed, or a pattern that is wrong.
+    #[error("cannot list {}: {reason}", path.display())]
+    List {
+        /// The directory, or the pattern.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A pattern that no file matches.
+    #[error("no file matches {}", path.display())]
+    NoMatch {
+        /// The pattern.
+        path: PathBuf,
+    },
+    /// A format that this build of the library leaves out.
+    #[error("cannot read {}: this build has no {what}; build it with the feature {feature:?}", path.display())]
+    LeftOut {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+        /// The feature of this crate that brings it.
+        feature: &'static str,
+    },
+    /// The pool has no memory to read the input into.
+    #[error("cannot rent memory to read {}", path.display())]
+    Memory {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// What the pool said.
+        source: RentError,
     },
     /// The file was changed while it was being read.
     #[error("{}:{line}: the file was changed while it was being read; run again", path.display())]
@@ -136,6 +200,9 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
+    /// The pool has no room for the weights.
+    #[error("the memory budget is too small for the model's weights")]
+    Memory(#[from] RentError),
     /// More tokens than the workspace was rented for.
     #[error("a batch of {tokens} tokens does not fit a workspace for {room}")]
     BatchTooLarge {
@@ -190,6 +257,14 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// What was written for another format to be made of it cannot be read.
+    #[error("cannot read {target} back")]
+    ReadBack {
+        /// What was written.
+        target: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// Writing failed, for example because the disk is full; what was written has been removed.
     #[error("cannot write {target}")]
     Write {
@@ -208,6 +283,80 @@ impl SinkError {
             _ => Self::Write { target, source },
         }
     }
+}
+
+/// An interrupted run that cannot be gone on with.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// The target is no file that could grow.
+    #[error("{} is not a regular file, so its run cannot be resumed", path.display())]
+    NotAFile {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The format is not one that can be gone on with.
+    #[error("this output format cannot be resumed; write .jsonl, .npy or .arrows")]
+    Format,
+    /// There is a part without a state.
+    #[error("{} is in the way: no run that can be resumed has left it; remove or rename it", path.display())]
+    Foreign {
+        /// The part.
+        path: PathBuf,
+    },
+    /// The state cannot be understood.
+    #[error("{} is broken: {reason}; remove it and {} to start anew", state.display(), part.display())]
+    Malformed {
+        /// The state.
+        state: PathBuf,
+        /// The part that it tells of.
+        part: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The part belongs to a run that did something else.
+    #[error(
+        "the run that left {} was another one: {difference}; go on with what it had, or remove that file and {} \
+         to start anew",
+        part.display(), state.display()
+    )]
+    Different {
+        /// The part.
+        part: PathBuf,
+        /// Its state.
+        state: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// The part has lost something.
+    #[error(
+        "{} has {length} bytes where {expected} had been written; remove it and {} to start anew",
+        path.display(), state.display()
+    )]
+    Short {
+        /// The part.
+        path: PathBuf,
+        /// Its state.
+        state: PathBuf,
+        /// Bytes that it has.
+        length: u64,
+        /// Bytes that it should have.
+        expected: u64,
+    },
+    /// Another process is writing the part.
+    #[error("another run is writing {}", path.display())]
+    InUse {
+        /// The part.
+        path: PathBuf,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// A model that cannot be fetched.
@@ -240,6 +389,61 @@ pub enum FetchError {
     },
 }
 
+/// A cache of vectors that cannot be used. What was asked for can be computed without it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Its directory or files cannot be opened.
+    #[error("cannot open the cache of vectors in {}", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A vector cannot be added.
+    #[error("cannot write to the cache of vectors in {}", path.display())]
+    Write {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A turn that cannot be taken into a conversation, or a window that cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The pool has no room for the turn.
+    #[error("the memory budget has no room for this turn; forget some or raise the budget")]
+    Memory(#[from] RentError),
+    /// The tokenizer is at fault.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+    /// The mapped file that a text lies in was changed.
+    #[error("the text was changed while it was being read")]
+    Changed,
+    /// The system prompt alone is longer than the window.
+    #[error("the system prompt has {tokens} tokens, where the window has room for {room}")]
+    SystemTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Those that a window may have.
+        room: usize,
+    },
+    /// The latest turn does not fit behind the system prompt.
+    #[error(
+        "the latest turn has {tokens} tokens, where the window has room for {room} behind the system prompt"
+    )]
+    TurnTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Those that are left for turns.
+        room: usize,
+    },
+}
+
 /// Why a run of the pipeline ended early.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -256,13 +460,73 @@ pub enum EmbedError {
     /// The output is at fault.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// A thread could not be started.
-    #[error("cannot start a worker thread")]
-    Spawn(#[source] io::Error),
-    /// A worker panicked; the panic goes on in the thread that called.
-    #[error("a worker thread panicked")]
-    Panicked,
+    /// The run cannot go on where an earlier one was ended.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// The pool has no room.
+    #[error("the memory budget is too small")]
+    Memory(#[from] RentError),
+    /// The budget is too small for a run.
+    #[error(
+        "a memory budget of {} is too small for this model and number of threads; the least that works is {}",
+        Mebibytes(*budget), Mebibytes(*least)
+    )]
+    BudgetTooSmall {
+        /// Bytes of the budget.
+        budget: usize,
+        /// Bytes that are enough.
+        least: usize,
+    },
+    /// Texts cannot be cut into passages like these.
+    #[error("passages of {tokens} tokens with an overlap of {overlap} are not possible: {reason}")]
+    Window {
+        /// Tokens in a passage.
+        tokens: usize,
+        /// Tokens that it shares with the one before.
+        overlap: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A stage failed with an error of its own.
+    #[error(transparent)]
+    Flow(FlowError),
     /// It was asked to stop.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// Takes errors of this crate out of their stages.
+impl From<FlowError> for EmbedError {
+    fn from(error: FlowError) -> Self {
+        match error {
+            FlowError::Stage { stage, source } => Self::of_stage(stage, source),
+            FlowError::Cancelled => Self::Cancelled,
+            other => Self::Flow(other),
+        }
+    }
+}
+
+impl EmbedError {
+    fn of_stage(stage: String, source: StageError) -> Self {
+        fn take<E: Into<EmbedError> + Error + 'static>(source: StageError) -> Result<EmbedError, StageError> {
+            source.downcast::<E>().map(|error| (*error).into())
+        }
+        take::<Self>(source)
+            .or_else(take::<SourceError>)
+            .or_else(take::<TokenizeError>)
+            .or_else(take::<ModelError>)
+            .or_else(take::<SinkError>)
+            .or_else(take::<RentError>)
+            .or_else(take::<FlowError>)
+            .unwrap_or_else(|source| Self::Flow(FlowError::Stage { stage, source }))
+    }
+}
+
+/// A size as `--memory` takes it, rounded up.
+struct Mebibytes(usize);
+
+impl fmt::Display for Mebibytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MiB", self.0.div_ceil(1 << 20))
+    }
 }

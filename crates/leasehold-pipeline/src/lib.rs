@@ -3,26 +3,48 @@
 mod batch;
 mod cancel;
 mod document;
+mod embed;
 mod encoder;
 mod error;
 mod fetch;
+pub mod flow;
+mod history;
 mod mapping;
 mod model;
 mod output;
-mod runner;
+mod pipeline;
+mod resume;
+mod search;
 mod sink;
 mod source;
+mod summarize;
 mod tokenize;
+mod window;
 
-pub use batch::{Unit, Units};
-pub use cancel::Cancel;
+pub use batch::{Batch, Unit};
+pub use cancel::{Cancel, OnCancel};
 pub use document::{Document, Place, Text};
+pub use embed::{Embedded, Encode, TokenBatch, Tokenize};
 pub use encoder::{Encoder, Worker};
-pub use error::{EmbedError, FetchError, ModelError, SinkError, SourceError, TokenizeError};
-pub use fetch::{Cache, FetchEvent};
+pub use error::{
+    EmbedError, FetchError, HistoryError, ModelError, ResumeError, SinkError, SourceError, StoreError,
+    TokenizeError,
+};
+pub use fetch::{Cache, FetchEvent, FileCheck, FileState};
+pub use history::{History, Role, Segment, SlidingWindows, Turn, Window};
 pub use model::{Activation, Config, Model, Pooling, Precision, Workspace};
 pub use output::OutputFile;
-pub use runner::{Pipeline, Summary};
-pub use sink::{JsonlSink, NpySink, Sink};
-pub use source::{Format, Input, Source, Split};
+pub use pipeline::{Pipeline, Summary};
+pub use resume::{Job, ResumableSink, Resume};
+pub use search::{Fingerprint, Found, Hit, Key, Search, StoreEvent, StoreStats, Top, VectorStore, dot};
+#[cfg(feature = "parquet")]
+pub use sink::ParquetSink;
+#[cfg(feature = "arrow")]
+pub use sink::{ArrowSink, replay};
+pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
+pub use source::{Format, Input, Source, Split, panic_is_caught};
+pub use summarize::{
+    Chosen, Extract, Extracted, Length, Sentence, Sentences, SentencesOf, Summarizer, sentences,
+};
 pub use tokenize::{Tokenizer, Tokens};
+pub use window::Windows;

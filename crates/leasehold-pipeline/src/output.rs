@@ -46,14 +46,21 @@ impl OutputFile {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
         let (path, file) = create_beside(&resolved, name).map_err(failed)?;
-        let temporary = Some(Temporary { path });
+        let temporary = Some(Temporary { path, stays: false });
         if let Ok(replaced) = fs::metadata(&resolved) {
             file.set_permissions(replaced.permissions()).map_err(failed)?;
         }
         Ok(Self { target: resolved, temporary, writer: BufWriter::new(file) })
     }
 
-    /// The temporary file, where there is one: what a program that is told to end at once must remove.
+    /// Goes on at the end of a part that stays when it is not finished.
+    pub(crate) fn growing(target: PathBuf, part: PathBuf, file: File) -> Self {
+        let temporary = Some(Temporary { path: part, stays: true });
+        Self { target, temporary, writer: BufWriter::new(file) }
+    }
+
+    /// The temporary file, where there is one: what a program that is told to end at once must remove, unless the run can
+    /// be resumed.
     #[must_use]
     pub fn temporary(&self) -> Option<&Path> {
         self.temporary.as_ref().map(|temporary| temporary.path.as_path())
@@ -114,18 +121,20 @@ fn create_beside(target: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
 #[derive(Debug)]
 struct Temporary {
     path: PathBuf,
+    /// Whether it is kept all the same, because a later run goes on with it.
+    stays: bool,
 }
 
 impl Temporary {
     /// The file has another name by now.
     fn keep(mut self) {
-        self.path = PathBuf::new();
+        self.stays = true;
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty() {
+        if !self.stays {
             // Nothing better can be done when even this fails: the name tells what the file is.
             let _ = fs::remove_file(&self.path);
         }

@@ -2,12 +2,18 @@
 
 use std::{fmt, path::Path};
 
-use tokenizers::{Encoding, TruncationParams};
+use tokenizers::{Encoding, PostProcessor, TruncationParams};
 
-use crate::error::TokenizeError;
+use crate::{error::TokenizeError, window::Word};
 
 /// How much of a long text is tokenized at first; more only when that gives too few tokens.
 const FIRST_PREFIX: usize = 16 * 1024;
+
+/// How much of a text is looked at, however few tokens that gives.
+const LAST_PREFIX: usize = 1024 * 1024;
+
+/// How far behind a prefix white space is looked for, to end it there.
+const STRETCH: usize = 16 * 1024;
 
 /// Turns text into token ids as the model's own tokenizer does, cut off at a number of tokens.
 pub struct Tokenizer {
@@ -41,7 +47,7 @@ impl Tokenizer {
     /// Tokenizes one text.
     ///
     /// Of a text far longer than the limit only the beginning is looked at, so a file that is one huge
-    /// line costs no more than its first page.
+    /// line costs no more than its first page; and of one that has hardly any words, no more than its first mebibyte.
     ///
     /// # Errors
     ///
@@ -55,11 +61,69 @@ impl Tokenizer {
                 .encode_fast(prefix, true)
                 .map_err(|error| TokenizeError::Encode { reason: error.to_string() })?;
             // A full row stays as it is, whatever follows.
-            if prefix.len() == text.len() || encoding.len() >= self.max_tokens {
+            let enough = encoding.len() >= self.max_tokens || length >= LAST_PREFIX;
+            if prefix.len() == text.len() || enough {
                 return Ok(Tokens(encoding));
             }
             length *= 4;
         }
+    }
+
+    /// Tokens that each text gets besides those of its words.
+    pub(crate) fn special_tokens(&self) -> usize {
+        self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
+    }
+
+    /// The words of a text and how many tokens each has; one with more than `most` counts as several.
+    pub(crate) fn words(&self, text: &str, most: usize) -> Result<Vec<Word>, TokenizeError> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| TokenizeError::Encode { reason: error.to_string() })?;
+        let mut words: Vec<Word> = Vec::new();
+        let mut last = None;
+        // What is behind the limit of a text is there, but put aside.
+        for part in std::iter::once(&encoding).chain(encoding.get_overflowing()) {
+            for (&(start, end), &number) in part.get_offsets().iter().zip(part.get_word_ids()) {
+                let known = words.last().map_or(0, |word: &Word| word.bytes.end);
+                // Tokens of one character share its bytes.
+                let (start, end) = (text.floor_char_boundary(start).max(known), text.ceil_char_boundary(end));
+                let same = number.is_some() && number == last;
+                last = number;
+                match words.last_mut() {
+                    Some(word) if end <= start => word.tokens += 1,
+                    Some(word) if same && word.tokens < most => {
+                        word.bytes.end = end;
+                        word.tokens += 1;
+                    }
+                    None if end <= start => {}
+                    _ => words.push(Word { bytes: start..end, tokens: 1 }),
+                }
+            }
+        }
+        Ok(words)
+    }
+}
+
+impl Tokenizer {
+    /// Tokenizes the whole of a text, without special tokens: the ids, and the byte at which each token starts.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer fails.
+    pub fn encode_whole(&self, text: &str) -> Result<(Vec<u32>, Vec<usize>), TokenizeError> {
+        let mut encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| TokenizeError::Encode { reason: error.to_string() })?;
+        // What goes beyond the limit of a passage comes in pieces.
+        let rest = encoding.take_overflowing();
+        let (mut ids, mut starts) = (Vec::new(), Vec::new());
+        for piece in std::iter::once(encoding).chain(rest) {
+            ids.extend_from_slice(piece.get_ids());
+            starts.extend(piece.get_offsets().iter().map(|offsets| offsets.0));
+        }
+        Ok((ids, starts))
     }
 }
 
@@ -87,7 +151,9 @@ fn prefix(text: &str, length: usize) -> &str {
         return text;
     }
     let start = text.floor_char_boundary(length);
-    let end = text[start..].find(char::is_whitespace).map_or(text.len(), |at| start + at);
+    let end = text.floor_char_boundary(length + STRETCH);
+    // Without white space for so long there are no words that could be cut, or one without an end.
+    let end = text[start..end].find(char::is_whitespace).map_or(end, |at| start + at);
     &text[..end]
 }
 

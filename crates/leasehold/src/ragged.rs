@@ -48,6 +48,29 @@ impl<T: Pod + Send> Ragged<T> {
         Ragged { values: pool.rent(values), offsets, rows: 0 }
     }
 
+    /// Makes an empty batch of two blocks from anywhere: room for as many values as `values` has, and for one row
+    /// less than `offsets` has elements.
+    ///
+    /// # Panics
+    /// When `offsets` is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged};
+    ///
+    /// let pool = MemoryPool::builder().build_bounded(1 << 20);
+    /// let mut batch = Ragged::from_owners(pool.try_rent::<u32>(512)?, pool.try_rent(9)?);
+    /// assert_eq!((batch.spare_rows(), batch.spare_values()), (8, 512));
+    /// batch.push_row(&[101, 102]).unwrap();
+    /// # Ok::<_, leasehold::RentError>(())
+    /// ```
+    #[track_caller]
+    pub fn from_owners(values: MemoryOwner<T>, mut offsets: MemoryOwner<usize>) -> Ragged<T> {
+        assert!(!offsets.is_empty(), "the offsets of a batch have one element at least");
+        offsets[0] = 0;
+        Ragged { values, offsets, rows: 0 }
+    }
+
     /// Appends a row.
     ///
     /// # Errors

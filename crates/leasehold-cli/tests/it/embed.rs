@@ -81,3 +81,58 @@ fn help_shows_examples_and_exit_codes() {
         assert!(run.out.contains(said), "{}", run.out);
     }
 }
+
+#[test]
+fn long_texts_become_passages_with_their_lines() {
+    let place = Place::new();
+    let text: String = (1..=40).map(|line| format!("these are the words of line {line}\n")).collect();
+    place.file("a.txt", &text);
+    let run = place.run(&["embed", "a.txt", "--by", "file", "--window", "23", "--overlap", "7"]);
+    let records = run.records();
+    let found = places(&records);
+    // Seven words a line; three lines are a passage, of which the last is in the next.
+    assert_eq!(found[0].0, text.lines().take(3).collect::<Vec<_>>().join("\n"));
+    for (index, (passage, _, line)) in found.iter().enumerate() {
+        assert_eq!(*line, 1 + 2 * index as u64);
+        assert!(passage.starts_with(&format!("these are the words of line {line}")), "{passage}");
+    }
+    assert!(found.last().unwrap().0.ends_with("line 40"));
+    // A field has no lines of its own.
+    place.file("a.jsonl", serde_json::json!({ "text": text }).to_string());
+    let run = place.run(&["embed", "a.jsonl", "--window", "23", "--overlap", "7"]);
+    let records = run.records();
+    assert_eq!(records.len(), found.len());
+    assert!(places(&records).iter().all(|(_, _, line)| *line == 1));
+}
+
+#[test]
+fn a_budget_of_memory_is_kept_to_or_refused() {
+    let place = Place::new();
+    place.file("a.txt", "one\ntwo\n");
+    let run = place.run(&["embed", "a.txt", "--memory", "1MiB", "--threads", "1"]);
+    run.fails(1, "a memory budget of 1 MiB is too small for this model and number of threads");
+    let (_, least) = run.err.trim().rsplit_once("the least that works is ").unwrap();
+    assert_eq!(place.run(&["embed", "a.txt", "--memory", least, "--threads", "1"]).records().len(), 2);
+}
+
+#[test]
+fn output_appears_while_the_input_is_still_being_read() {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        process::Stdio,
+    };
+
+    let place = Place::new();
+    let mut child =
+        place.command(&["embed", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for text in ["one", "two", "three"] {
+        writeln!(input, "{text}").unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("{{\"text\":\"{text}\"")), "{line}");
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}

@@ -13,9 +13,20 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_directory_is_no_input() {
+fn a_pattern_that_matches_nothing_is_named() {
     let place = Place::new();
-    place.run(&["embed", "."]).fails(1, ". is a directory; name the files in it");
+    place.run(&["embed", "*.md", "-o", "out.npy"]).fails(1, "no file matches *.md");
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn compressed_input_that_is_cut_off_is_located_and_leaves_no_output() {
+    let place = Place::new();
+    // A member of gzip whose data breaks off behind its header.
+    place.file("a.gz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03\x4B");
+    let run = place.run(&["embed", "a.gz", "-o", "out.npy"]);
+    run.fails(1, "a.gz: the compressed data is damaged or cut off behind 0 bytes of its content");
+    assert_eq!(place.names(), ["a.gz"]);
 }
 
 #[test]
@@ -27,6 +38,19 @@ fn a_byte_that_is_not_utf_8_is_located_and_leaves_no_output() {
     run.fails(1, "a.txt:2: the byte at offset 9 is not UTF-8");
     assert_eq!(place.names(), ["a.txt", "out.jsonl"]);
     assert_eq!(fs::read(place.path().join("out.jsonl")).unwrap(), b"before");
+}
+
+#[test]
+fn a_parquet_file_that_is_cut_off_is_named() {
+    let place = Place::new();
+    place.file("a.txt", "one\n".repeat(20));
+    assert_eq!(place.run(&["embed", "a.txt", "-o", "a.parquet"]).code, Some(0));
+    let whole = fs::read(place.path().join("a.parquet")).unwrap();
+    place.file("a.parquet", &whole[..whole.len() / 2]);
+    let run = place.run(&["embed", "a.parquet", "-o", "out.npy"]);
+    run.fails(1, "leasehold: a.parquet: ");
+    assert_eq!(run.err.lines().count(), 1, "{}", run.err);
+    assert_eq!(place.names(), ["a.parquet", "a.txt"]);
 }
 
 #[test]
@@ -62,10 +86,16 @@ fn wrong_arguments_exit_with_two() {
     let place = Place::new();
     place.file("a.txt", "one\n");
     place.run(&["embed"]).fails(2, "INPUT");
-    place.run(&["embed", "a.txt", "-o", "out.csv"]).fails(2, "it must be .jsonl or .npy");
-    place.run(&["embed", "a.txt", "--by", "page"]).fails(2, "line, paragraph");
+    place.run(&["embed", "a.txt", "-o", "out.csv"]).fails(2, "does not say what to write");
+    place.run(&["embed", "a.txt", "--format", "npy"]).fails(2, "name a file with --output");
+    place.run(&["embed", "a.txt", "--from", "csv", "--by", "line"]).fails(2, "--by is for text");
+    place.run(&["embed", "a.txt", "--from", "text", "--field", "f"]).fails(2, "text has no fields");
+    place.run(&["embed", "a.txt", "--by", "page"]).fails(2, "line, paragraph, file");
     place.run(&["embed", "a.txt", "--field", "f", "--by", "line"]).fails(2, "cannot be used with");
     place.run(&["embed", "a.txt", "--threads", "0"]).fails(2, "--threads");
+    place.run(&["embed", "a.txt", "--memory", "much"]).fails(2, "is not a size such as 256MiB or 1G");
+    place.run(&["embed", "a.txt", "--overlap", "3"]).fails(2, "--window");
+    place.run(&["embed", "a.txt", "--window", "300"]).fails(1, "the model takes at most 256 tokens");
 }
 
 #[test]

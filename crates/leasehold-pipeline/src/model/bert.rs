@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use leasehold::{MemoryPool, Ragged};
+use leasehold::{BoundedPool, Ragged, RentError};
 
 use super::{
     Config, Pooling, Precision, Workspace,
     attention::{Heads, attend},
-    kernel::{Kernel, LayerNorm, Then},
+    kernel::{Kernel, LayerNorm, Line, Then},
     linear::{Linear, block_of},
+    packing::Packing,
     weights::{Tensor, Weights},
 };
 use crate::error::ModelError;
@@ -32,13 +33,13 @@ pub struct Model {
 impl Model {
     /// Opens the model in a directory with `config.json` and `model.safetensors`.
     ///
-    /// Embeddings are mapped and used in place; the weights of products are packed once, for all workers. The file must
-    /// not be written to or cut while the model lives.
+    /// Embeddings are mapped and used in place; the weights of products are packed once, for all workers, into
+    /// blocks of the pool. The file must not be written to or cut while the model lives.
     ///
     /// # Errors
     ///
-    /// When a file is missing, broken, or of a model that is not supported.
-    pub fn open(directory: &Path, precision: Precision) -> Result<Self, ModelError> {
+    /// When a file is missing, broken, or of a model that is not supported, or the pool has no room for the weights.
+    pub fn open(directory: &Path, precision: Precision, pool: &BoundedPool) -> Result<Self, ModelError> {
         let config = Config::open(directory)?;
         let path = directory.join("model.safetensors");
         let weights = Weights::open(&path)?;
@@ -49,9 +50,24 @@ impl Model {
         let kind = weights.tensor("embeddings.token_type_embeddings.weight", &[config.kinds, width])?;
         let norm = Norm::take(&weights, "embeddings.LayerNorm", width)?;
         let layers = (0..config.layers)
-            .map(|layer| Layer::take(&weights, &config, precision, layer))
+            .map(|layer| Layer::take(&weights, &config, precision, layer, pool))
             .collect::<Result<_, _>>()?;
         Ok(Self { config, precision, kernel: Kernel::detect(), words, positions, kind, norm, layers })
+    }
+
+    /// Bytes of a pool's budget that the weights take, and that each [`workspace`](Self::workspace) for so many tokens does.
+    ///
+    /// # Errors
+    ///
+    /// When no pool could have that much.
+    pub fn cost(
+        config: &Config,
+        precision: Precision,
+        pool: &BoundedPool,
+        tokens: usize,
+    ) -> Result<(usize, usize), RentError> {
+        let layer = Layer::cost(config, precision, pool)?;
+        Ok((config.layers * layer, Workspace::cost(pool, config, precision, tokens)?))
     }
 
     /// How exactly it computes.
@@ -67,9 +83,12 @@ impl Model {
     }
 
     /// Rents the blocks that [`embed`](Self::embed) needs for batches of at most `tokens` tokens.
-    #[must_use]
-    pub fn workspace(&self, pool: &MemoryPool, tokens: usize) -> Workspace {
-        Workspace::rent(pool, &self.config, self.precision, tokens, self.config.max_tokens.min(tokens))
+    ///
+    /// # Errors
+    ///
+    /// When the pool has no room for them.
+    pub fn workspace(&self, pool: &BoundedPool, tokens: usize) -> Result<Workspace, RentError> {
+        Workspace::rent(pool, &self.config, self.precision, tokens)
     }
 
     /// Writes one unit vector of `hidden_size` values into `out` for each row of `batch`.
@@ -197,22 +216,38 @@ impl Layer {
         config: &Config,
         precision: Precision,
         layer: usize,
+        pool: &BoundedPool,
     ) -> Result<Self, ModelError> {
         let (width, wide) = (config.hidden_size, config.intermediate_size);
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
         let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-        let linear = |names: &[String], shape| Linear::take(weights, precision, names, shape);
-        // Eight bits are too few for these weights: their inputs are mostly near zero, and some are very large.
-        let narrow = if precision == Precision::Int8 { Precision::Int16 } else { precision };
+        let linear = |names: &[String], shape| Linear::take(weights, precision, names, shape, pool);
+        let narrow = precision_of_down(precision);
         Ok(Self {
             project: linear(&projections, (width, width))?,
             output: linear(&[name("attention.output.dense")], (width, width))?,
             up: linear(&[name("intermediate.dense")], (wide, width))?,
-            down: Linear::take(weights, narrow, &[name("output.dense")], (width, wide))?,
+            down: Linear::take(weights, narrow, &[name("output.dense")], (width, wide), pool)?,
             attention_norm: Norm::take(weights, &name("attention.output.LayerNorm"), width)?,
             output_norm: Norm::take(weights, &name("output.LayerNorm"), width)?,
         })
     }
+}
+
+impl Layer {
+    fn cost(config: &Config, precision: Precision, pool: &BoundedPool) -> Result<usize, RentError> {
+        let (width, wide) = (config.hidden_size, config.intermediate_size);
+        let cost = |precision, columns, depth| pool.cost::<Line>(Packing::lines(precision, columns, depth));
+        Ok(cost(precision, 3 * width, width)?
+            + cost(precision, width, width)?
+            + cost(precision, wide, width)?
+            + cost(precision_of_down(precision), width, wide)?)
+    }
+}
+
+/// Eight bits are too few for the weights of the last product: their inputs are mostly near zero, and some are very large.
+fn precision_of_down(precision: Precision) -> Precision {
+    if precision == Precision::Int8 { Precision::Int16 } else { precision }
 }
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A learned product on its way through a block of rows.
 
-use leasehold::SharedOwner;
+use leasehold::{BoundedPool, SharedOwner};
 
 use super::{
     Precision,
@@ -55,8 +55,9 @@ impl Linear {
         precision: Precision,
         names: &[String],
         (columns, depth): (usize, usize),
+        pool: &BoundedPool,
     ) -> Result<Self, ModelError> {
-        let mut packing = Packing::new(precision, columns * names.len(), depth);
+        let mut packing = Packing::new(precision, columns * names.len(), depth, pool)?;
         for (part, name) in names.iter().enumerate() {
             let matrix = weights.tensor(&format!("{name}.weight"), &[columns, depth])?;
             let bias = weights.tensor(&format!("{name}.bias"), &[columns])?;

@@ -1,6 +1,6 @@
 //! Weights on their way from the file into panels.
 
-use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
+use leasehold::{BoundedPool, MemoryOwner, RentError, SharedOwner};
 
 use super::{
     Precision,
@@ -15,21 +15,32 @@ pub(super) struct Packing {
 }
 
 impl Packing {
-    pub(super) fn new(precision: Precision, columns: usize, depth: usize) -> Self {
+    pub(super) fn new(
+        precision: Precision,
+        columns: usize,
+        depth: usize,
+        pool: &BoundedPool,
+    ) -> Result<Self, RentError> {
+        let lines = Self::lines(precision, columns, depth);
         let count = columns.div_ceil(PANEL);
         let scales = vec![ColumnScale { scale: [0.0; PANEL], total: [0.0; PANEL] }; count];
-        let (format, steps) = match precision {
-            Precision::Bf16 if depth.is_multiple_of(2) => (Format::Bf16, depth / 2),
-            // Pairs need an even depth, which every model but a made-up one has.
-            Precision::F32 | Precision::Bf16 => (Format::F32, depth),
-            Precision::Int16 => (Format::Int16(scales), depth.div_ceil(2)),
-            Precision::Int8 => (Format::Int8(scales), depth.div_ceil(4)),
+        let format = match precision {
+            Precision::Bf16 if depth.is_multiple_of(2) => Format::Bf16,
+            Precision::F32 | Precision::Bf16 => Format::F32,
+            Precision::Int16 => Format::Int16(scales),
+            Precision::Int8 => Format::Int8(scales),
         };
+        let steps = steps(precision, depth);
         let none = SharedOwner::from_static(&[]);
         let linear = Linear { depth, columns, steps, format, panels: none, bias: vec![[0.0; PANEL]; count] };
-        let mut panels = MemoryPool::shared().rent(count * steps);
+        let mut panels = pool.try_rent(lines)?;
         panels.fill(Line([0; PANEL]));
-        Self { panels, linear }
+        Ok(Self { panels, linear })
+    }
+
+    /// Lines that the weights of a product become.
+    pub(super) fn lines(precision: Precision, columns: usize, depth: usize) -> usize {
+        columns.div_ceil(PANEL) * steps(precision, depth)
     }
 
     /// Puts one column, which is a row of the matrix as the file has it.
@@ -79,6 +90,17 @@ impl Packing {
 
     pub(super) fn finish(self) -> Linear {
         Linear { panels: self.panels.into_shared(), ..self.linear }
+    }
+}
+
+/// Lines that one panel takes for its depth.
+fn steps(precision: Precision, depth: usize) -> usize {
+    match precision {
+        // Pairs need an even depth, which every model but a made-up one has.
+        Precision::Bf16 if depth.is_multiple_of(2) => depth / 2,
+        Precision::F32 | Precision::Bf16 => depth,
+        Precision::Int16 => depth.div_ceil(2),
+        Precision::Int8 => depth.div_ceil(4),
     }
 }
 

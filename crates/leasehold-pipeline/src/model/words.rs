@@ -1,6 +1,6 @@
 //! Activations on their way into words of another format than f32: one block of rows at a time.
 
-use leasehold::{MemoryOwner, MemoryPool};
+use leasehold::{BoundedPool, MemoryOwner, RentError};
 
 use super::{
     Precision,
@@ -29,20 +29,35 @@ pub(super) struct Words {
 
 impl Words {
     /// Rents what the precision needs for rows of at most `depth` values.
-    pub(super) fn rent(pool: &MemoryPool, precision: Precision, depth: usize) -> Self {
-        let (words, scales, rests) = match precision {
+    pub(super) fn rent(pool: &BoundedPool, precision: Precision, depth: usize) -> Result<Self, RentError> {
+        let (words, scales, rests) = Self::sizes(precision, depth);
+        Ok(Self {
+            words: pool.try_rent(BLOCK * words)?,
+            scales: pool.try_rent(BLOCK * scales)?,
+            rest: pool.try_rent(depth * rests)?,
+            owners: pool.try_rent(BLOCK * rests)?,
+            sums: pool.try_rent(BLOCK * rests)?,
+        })
+    }
+
+    /// Bytes of the pool's budget that this takes.
+    pub(super) fn cost(pool: &BoundedPool, precision: Precision, depth: usize) -> Result<usize, RentError> {
+        let (words, scales, rests) = Self::sizes(precision, depth);
+        Ok(pool.cost::<u32>(BLOCK * words)?
+            + pool.cost::<RowScale>(BLOCK * scales)?
+            + pool.cost::<f32>(depth * rests)?
+            + pool.cost::<u32>(BLOCK * rests)?
+            + pool.cost::<[f32; PANEL]>(BLOCK * rests)?)
+    }
+
+    /// Words and scales for each row of a block, and whether there may be rests.
+    fn sizes(precision: Precision, depth: usize) -> (usize, usize, usize) {
+        match precision {
             Precision::F32 => (0, 0, 0),
             Precision::Bf16 => (depth.div_ceil(2), 0, 0),
             Precision::Int16 => (depth.div_ceil(2), 1, 0),
             // Two rows of quarters, or one of halves where a product is better done with sixteen bits.
             Precision::Int8 => (depth.div_ceil(4) * 2, 2, 1),
-        };
-        Self {
-            words: pool.rent(BLOCK * words),
-            scales: pool.rent(BLOCK * scales),
-            rest: pool.rent(depth * rests),
-            owners: pool.rent(BLOCK * rests),
-            sums: pool.rent(BLOCK * rests),
         }
     }
 

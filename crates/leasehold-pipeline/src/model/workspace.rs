@@ -1,6 +1,6 @@
 //! The blocks that a forward pass writes its intermediate values into.
 
-use leasehold::{MemoryOwner, MemoryPool};
+use leasehold::{BoundedPool, MemoryOwner, RentError};
 
 use super::{
     Config, Precision,
@@ -37,34 +37,75 @@ pub(super) struct Scratch {
 }
 
 impl Workspace {
-    /// Rents room for batches of at most `tokens` tokens, with rows of at most `longest`.
+    /// Rents room for batches of at most `tokens` tokens, with rows of at most as many as the model takes.
     pub(super) fn rent(
-        pool: &MemoryPool,
+        pool: &BoundedPool,
         config: &Config,
         precision: Precision,
         tokens: usize,
-        longest: usize,
-    ) -> Self {
-        let width = tokens * config.hidden_size;
-        let heads = Heads { count: config.heads, width: config.head_width() };
-        Self {
+    ) -> Result<Self, RentError> {
+        let sizes = Sizes::of(config, tokens);
+        Ok(Self {
             tokens,
-            hidden: pool.rent(width),
-            projected: pool.rent(3 * width),
-            context: pool.rent(width),
-            inner: pool.rent(tokens.min(BLOCK) * config.intermediate_size),
+            hidden: pool.try_rent(sizes.hidden)?,
+            projected: pool.try_rent(3 * sizes.hidden)?,
+            context: pool.try_rent(sizes.hidden)?,
+            inner: pool.try_rent(sizes.inner)?,
             scratch: Scratch {
-                keys: pool.rent(heads.key_lines(longest)),
-                values: pool.rent(heads.value_lines(longest)),
-                scores: pool.rent(ROWS * longest.next_multiple_of(PANEL)),
+                keys: pool.try_rent(sizes.keys)?,
+                values: pool.try_rent(sizes.values)?,
+                scores: pool.try_rent(sizes.scores)?,
             },
-            words: Words::rent(pool, precision, config.hidden_size.max(config.intermediate_size)),
-        }
+            words: Words::rent(pool, precision, sizes.depth)?,
+        })
+    }
+
+    /// Bytes of the pool's budget that this takes.
+    pub(super) fn cost(
+        pool: &BoundedPool,
+        config: &Config,
+        precision: Precision,
+        tokens: usize,
+    ) -> Result<usize, RentError> {
+        let sizes = Sizes::of(config, tokens);
+        Ok(2 * pool.cost::<f32>(sizes.hidden)?
+            + pool.cost::<f32>(3 * sizes.hidden)?
+            + pool.cost::<f32>(sizes.inner)?
+            + pool.cost::<Line>(sizes.keys)?
+            + pool.cost::<Line>(sizes.values)?
+            + pool.cost::<f32>(sizes.scores)?
+            + Words::cost(pool, precision, sizes.depth)?)
     }
 
     /// The number of tokens that a batch may hold.
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.tokens
+    }
+}
+
+/// Elements in each block.
+struct Sizes {
+    hidden: usize,
+    inner: usize,
+    keys: usize,
+    values: usize,
+    scores: usize,
+    /// The longest row of a product.
+    depth: usize,
+}
+
+impl Sizes {
+    fn of(config: &Config, tokens: usize) -> Self {
+        let heads = Heads { count: config.heads, width: config.head_width() };
+        let longest = config.max_tokens.min(tokens);
+        Self {
+            hidden: tokens * config.hidden_size,
+            inner: tokens.min(BLOCK) * config.intermediate_size,
+            keys: heads.key_lines(longest),
+            values: heads.value_lines(longest),
+            scores: ROWS * longest.next_multiple_of(PANEL),
+            depth: config.hidden_size.max(config.intermediate_size),
+        }
     }
 }

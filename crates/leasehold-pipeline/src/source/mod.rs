@@ -1,54 +1,62 @@
-//! Where documents come from: files, JSON lines, standard input.
+//! Where documents come from: files, directories, standard input; text, JSON lines, CSV, Parquet.
+//!
+//! ```text
+//! Files ---> Reader ---> Document          Files:  the files that inputs name, one after the other
+//!              |                           Reader: one of them, of a known format
+//!              +-- Window (text, JSON lines, CSV): the bytes in memory, mapped, read or decompressed
+//!              +-- Rows (Parquet): decoded pages
+//! ```
 
+#[cfg(any(feature = "csv", feature = "parquet"))]
+mod columns;
+mod compressed;
+#[cfg(feature = "csv")]
+mod csv;
+mod files;
+mod format;
+mod guard;
 mod json;
+#[cfg(feature = "directories")]
+mod listing;
+mod memory;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod reader;
 mod record;
 mod window;
 
 use std::{
-    fs::{self, File},
-    io,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    vec,
+    time::UNIX_EPOCH,
 };
 
-use leasehold::MemoryPool;
+use leasehold::BoundedPool;
+use sha2::{Digest, Sha256};
 
-use self::window::Window;
-use crate::{
-    document::{Document, Place, Text},
-    error::SourceError,
+use self::{
+    files::{Files, Named},
+    memory::Memory,
+    reader::Reader,
 };
-
-/// Where text separates into documents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Split {
-    /// Each line is a document.
-    #[default]
-    Line,
-    /// Each run of lines between blank ones is a document.
-    Paragraph,
-}
-
-/// How the bytes of an input are to be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Plain text.
-    Text(Split),
-    /// One JSON object per line, whose named field is the document.
-    JsonLines {
-        /// Name of the field.
-        field: Arc<str>,
-    },
-}
+pub use self::{
+    format::{Format, Split},
+    guard::panic_is_caught,
+};
+use crate::{document::Document, error::SourceError, resume::hex};
 
 /// A file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The file at that path; mapped where it is a regular file, read as a stream where it is a pipe.
+    ///
+    /// Of a directory, all files in it and below it, in the order of their names, without hidden ones and those that
+    /// version control ignores. Files that are no text are passed over. Where there is nothing at the path and it holds one
+    /// of `*?[{`, all files that match it as a pattern; `*` stays within a directory, `**` does not.
     File(PathBuf),
     /// Standard input, written `-`.
     Standard,
@@ -60,19 +68,40 @@ impl From<PathBuf> for Input {
     }
 }
 
-/// Documents of several inputs, one after the other.
+/// Documents of several inputs, one after the other, each opened when it is reached.
 ///
 /// Blank documents are skipped, and counted. After an error it gives nothing more.
 ///
-/// Regular files are mapped: they must not be written to or cut while the source or a document of it lives.
+/// What begins like gzip or zstd is decompressed on the way, but not Parquet, which has a compression of its own.
+///
+/// Regular files are mapped: they must not be written to or cut while the source or a document of it lives. Streams, and
+/// strings that cannot stay where they are, are read into blocks of the pool. It should be one, or a share of one, that
+/// only this source rents from, because the source waits when it is used up: documents give memory back, and nothing else
+/// does. A record that needs more than a quarter of it is an error.
+///
+/// # Examples
+///
+/// ```no_run
+/// use leasehold::MemoryPool;
+/// use leasehold_pipeline::{Format, Input, Source};
+///
+/// let pool = MemoryPool::builder().build_bounded(64 << 20);
+/// let format = Format::ByEnding { split: None, field: None };
+/// for document in Source::open(vec![(Input::File("notes".into()), format)], &pool)? {
+///     let document = document?;
+///     println!("{}:{}: {}", document.place.path.display(), document.place.line, document.text()?);
+/// }
+/// # Ok::<(), leasehold_pipeline::SourceError>(())
+/// ```
 #[derive(Debug)]
 pub struct Source {
-    pool: MemoryPool,
-    waiting: vec::IntoIter<(Input, Format)>,
-    current: Option<Window>,
+    memory: Memory,
+    files: Files,
+    current: Option<Reader>,
     finished_bytes: u64,
     total_bytes: Option<u64>,
     skipped: Arc<AtomicU64>,
+    skipped_files: Arc<AtomicU64>,
 }
 
 impl Source {
@@ -80,28 +109,54 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// When one of them does not exist, cannot be opened or is a directory, or standard input is named twice.
-    pub fn open(inputs: Vec<(Input, Format)>, pool: &MemoryPool) -> Result<Self, SourceError> {
+    /// When one of them does not exist or cannot be opened, a directory cannot be listed, a pattern matches nothing, or
+    /// standard input is named twice.
+    pub fn open(inputs: Vec<(Input, Format)>, pool: &BoundedPool) -> Result<Self, SourceError> {
         let times = inputs.iter().filter(|(input, _)| *input == Input::Standard).count();
         if times > 1 {
             return Err(SourceError::StandardInputTwice { times });
         }
-        let mut total_bytes = Some(0);
-        for (input, _) in &inputs {
-            let length = match input {
-                Input::File(path) => checked_length(path)?,
-                Input::Standard => None,
-            };
-            total_bytes = total_bytes.zip(length).map(|(total, length)| total + length);
-        }
         Ok(Self {
-            pool: pool.clone(),
-            waiting: inputs.into_iter(),
+            memory: Memory::new(pool),
+            total_bytes: Files::check(&inputs)?,
+            files: Files::new(inputs),
             current: None,
             finished_bytes: 0,
-            total_bytes,
             skipped: Arc::default(),
+            skipped_files: Arc::default(),
         })
+    }
+
+    /// The SHA-256 of what the inputs are: the name, length and time of change of each file, in order. `left_out` as for
+    /// [`leave_out`](Self::leave_out). Of standard input, and of other streams, it says only that they are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn fingerprint(inputs: Vec<(Input, Format)>, left_out: &[&Path]) -> Result<String, SourceError> {
+        let mut files = Files::new(inputs);
+        left_out.iter().for_each(|path| files.leave_out(path));
+        let mut hash = Sha256::new();
+        for named in files {
+            let Input::File(path) = named?.input else {
+                hash.update(b"-\0");
+                continue;
+            };
+            let metadata = fs::metadata(&path).map_err(files::open_error(&path))?;
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update(b"\0");
+            if metadata.is_file() {
+                let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+                hash.update(metadata.len().to_le_bytes());
+                hash.update(changed.map_or(0, |time| time.as_nanos()).to_le_bytes());
+            }
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// Passes over this file where a directory or a pattern has it: what an earlier run has written there.
+    pub fn leave_out(&mut self, path: &Path) {
+        self.files.leave_out(path);
     }
 
     /// Bytes of all inputs, where each is a regular file.
@@ -116,39 +171,51 @@ impl Source {
         Arc::clone(&self.skipped)
     }
 
+    /// The number of files passed over so far, in directories, because they are no text: their first 8 KiB hold a NUL byte
+    /// or are not UTF-8. May be kept as the other.
+    #[must_use]
+    pub fn skipped_files(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.skipped_files)
+    }
+
     fn next_document(&mut self) -> Result<Option<Document>, SourceError> {
         loop {
-            let Some(window) = &mut self.current else {
-                let Some((input, format)) = self.waiting.next() else { return Ok(None) };
-                self.current = Some(open_window(&input, format, &self.pool)?);
+            let Some(reader) = &mut self.current else {
+                let Some(named) = self.files.next() else { return Ok(None) };
+                self.current = self.open_next(&named?)?;
                 continue;
             };
-            let Some(record) = window.next_record()? else {
-                self.finished_bytes += window.consumed();
-                self.current = None;
-                continue;
-            };
-            let place = Place { path: Arc::clone(window.path()), line: record.line };
-            let text = Text::new(record.bytes).map_err(|error| SourceError::NotUtf8 {
-                path: place.path.to_path_buf(),
-                line: place.line,
-                offset: record.offset + error.valid_up_to() as u64,
-            })?;
-            let consumed = self.finished_bytes + window.consumed();
-            let document = Document { text, place, consumed };
-            let line = document.text()?;
-            let wanted = match window.format() {
-                // Blank lines between the objects are allowed, as most writers of the format do.
-                Format::JsonLines { .. } if line.trim().is_empty() => None,
-                Format::JsonLines { field } => json::field(&document, field)?,
-                Format::Text(_) => Some(document),
-            };
-            match wanted {
-                Some(document) if !document.text()?.trim().is_empty() => return Ok(Some(document)),
+            match reader.next_document()? {
+                Next::Document(mut document) => {
+                    document.consumed += self.finished_bytes;
+                    return Ok(Some(document));
+                }
                 // Relaxed: a statistic.
-                _ => self.skipped.fetch_add(1, Ordering::Relaxed),
-            };
+                Next::Blank => {
+                    self.skipped.fetch_add(1, Ordering::Relaxed);
+                }
+                Next::End => {
+                    self.finished_bytes += reader.consumed();
+                    self.current = None;
+                }
+            }
         }
+    }
+
+    /// `None` for a file that is passed over.
+    fn open_next(&mut self, named: &Named) -> Result<Option<Reader>, SourceError> {
+        #[cfg_attr(not(feature = "directories"), expect(unused_mut, reason = "nothing is looked into"))]
+        let mut reader = Reader::open(&named.input, named.format.clone(), &self.memory)?;
+        #[cfg(feature = "directories")]
+        if let (true, Input::File(path)) = (named.found, &named.input)
+            && !reader.is_readable()?
+        {
+            // Relaxed: a statistic.
+            self.skipped_files.fetch_add(1, Ordering::Relaxed);
+            self.finished_bytes += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+            return Ok(None);
+        }
+        Ok(Some(reader))
     }
 }
 
@@ -159,40 +226,16 @@ impl Iterator for Source {
         let next = self.next_document().transpose();
         if matches!(next, Some(Err(_)) | None) {
             self.current = None;
-            self.waiting = Vec::new().into_iter();
+            self.files = Files::new(Vec::new());
         }
         next
     }
 }
 
-/// The length of a regular file; `None` for what has none, such as a pipe.
-fn checked_length(path: &Path) -> Result<Option<u64>, SourceError> {
-    let open = |source| SourceError::Open { path: path.to_owned(), source };
-    let metadata = fs::metadata(path).map_err(open)?;
-    if metadata.is_dir() {
-        return Err(SourceError::Directory { path: path.to_owned() });
-    }
-    if !metadata.is_file() {
-        // Opening a pipe may wait for its writer; that is left for its turn.
-        return Ok(None);
-    }
-    File::open(path).map_err(open)?;
-    Ok(Some(metadata.len()))
-}
-
-fn open_window(input: &Input, format: Format, pool: &MemoryPool) -> Result<Window, SourceError> {
-    let path = match input {
-        Input::Standard => {
-            return Ok(Window::stream(Path::new("-").into(), format, Box::new(io::stdin()), pool));
-        }
-        Input::File(path) => path,
-    };
-    let open = |source| SourceError::Open { path: path.clone(), source };
-    let file = File::open(path).map_err(open)?;
-    let metadata = file.metadata().map_err(open)?;
-    // Files that the kernel makes up as they are read say that they are empty.
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Ok(Window::stream(path.as_path().into(), format, Box::new(file), pool));
-    }
-    Ok(Window::file(path.as_path().into(), format, file, metadata.len(), pool))
+/// What a reader comes to.
+enum Next {
+    Document(Document),
+    /// Something blank, or a null.
+    Blank,
+    End,
 }

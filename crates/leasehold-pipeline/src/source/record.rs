@@ -4,7 +4,49 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::Split;
+#[cfg(feature = "csv")]
+use super::csv::Grammar;
+use super::format::Split;
+
+/// What separates the records of an input.
+#[derive(Debug)]
+pub(super) enum Records {
+    Text(Split),
+    #[cfg(feature = "csv")]
+    Csv(Box<Grammar>),
+}
+
+impl Records {
+    /// Looks for the first record; `ended` says that no bytes will follow these.
+    pub(super) fn find(&mut self, bytes: &[u8], ended: bool) -> Found {
+        match self {
+            Self::Text(Split::Line) => find_line(bytes, ended),
+            Self::Text(Split::Paragraph) => find_paragraph(bytes, ended),
+            Self::Text(Split::File) => find_all(bytes, ended),
+            #[cfg(feature = "csv")]
+            Self::Csv(grammar) => grammar.find(bytes, ended),
+        }
+    }
+
+    /// Whether a line end may complete a record, so that a reader should not wait for more.
+    pub(super) fn may_end_with_line(&self) -> bool {
+        match self {
+            Self::Text(split) => *split == Split::Line,
+            #[cfg(feature = "csv")]
+            Self::Csv(_) => true,
+        }
+    }
+
+    /// Whether a record may be as long as its file, where that is mapped.
+    pub(super) fn may_be_long(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// Whether there is but one, which ends with its file.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Text(Split::File))
+    }
+}
 
 /// What the beginning of some bytes holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,15 +55,18 @@ pub(super) enum Found {
     Record { text: Range<usize>, next: usize },
     /// A record whose end is not among the bytes.
     Incomplete,
+    /// A record that begins but does not end, and no bytes will follow.
+    #[cfg(feature = "csv")]
+    Unclosed,
     /// No record, and no bytes will follow.
     End,
 }
 
-/// Looks for the first record; `ended` says that no bytes will follow these.
-pub(super) fn find(split: Split, bytes: &[u8], ended: bool) -> Found {
-    match split {
-        Split::Line => find_line(bytes, ended),
-        Split::Paragraph => find_paragraph(bytes, ended),
+fn find_all(bytes: &[u8], ended: bool) -> Found {
+    match bytes.len() {
+        _ if !ended => Found::Incomplete,
+        0 => Found::End,
+        next => Found::Record { text: 0..next, next },
     }
 }
 
@@ -73,7 +118,7 @@ mod tests {
 
     fn all(split: Split, mut bytes: &[u8]) -> Vec<&[u8]> {
         let mut found = Vec::new();
-        while let Found::Record { text, next } = find(split, bytes, true) {
+        while let Found::Record { text, next } = Records::Text(split).find(bytes, true) {
             found.push(&bytes[text]);
             bytes = &bytes[next..];
         }
@@ -95,9 +140,17 @@ mod tests {
 
     #[test]
     fn a_record_is_complete_only_with_its_end() {
-        assert_eq!(find(Split::Line, b"abc", false), Found::Incomplete);
-        assert_eq!(find(Split::Line, b"", false), Found::Incomplete);
-        assert_eq!(find(Split::Paragraph, b"abc\n", false), Found::Incomplete);
-        assert_eq!(find(Split::Paragraph, b"abc\n\n", false), Found::Record { text: 0..3, next: 5 });
+        let (mut lines, mut paragraphs) = (Records::Text(Split::Line), Records::Text(Split::Paragraph));
+        assert_eq!(lines.find(b"abc", false), Found::Incomplete);
+        assert_eq!(lines.find(b"", false), Found::Incomplete);
+        assert_eq!(paragraphs.find(b"abc\n", false), Found::Incomplete);
+        assert_eq!(paragraphs.find(b"abc\n\n", false), Found::Record { text: 0..3, next: 5 });
+    }
+
+    #[test]
+    fn a_whole_file_is_one_record() {
+        assert_eq!(all(Split::File, b"a\n\nb\n"), [&b"a\n\nb\n"[..]]);
+        assert_eq!(Records::Text(Split::File).find(b"a", false), Found::Incomplete);
+        assert!(all(Split::File, b"").is_empty());
     }
 }

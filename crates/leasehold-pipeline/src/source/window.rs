@@ -4,31 +4,28 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
+use leasehold::{MemoryOwner, SharedOwner};
 use memchr::{memchr, memchr_iter};
 
 use super::{
-    Format, Split,
-    record::{Found, find},
+    memory::{BLOCK, Memory},
+    record::{Found, Records},
 };
-use crate::{error::SourceError, mapping};
-
-/// Size of the blocks that a stream is read in, unless a record is longer.
-const BLOCK: usize = 64 * 1024;
-
-/// The longest record of a stream; a mapped file has no such limit.
-const LONGEST: usize = 256 * 1024 * 1024;
+use crate::{document::Place, error::SourceError, mapping};
 
 /// How much of a file is mapped at a time, unless a record is longer.
 const MAPPED: usize = 8 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// One line or paragraph, as a slice of the block it lies in.
+/// One line, paragraph or CSV record, as a slice of the block it lies in.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) bytes: SharedOwner<u8>,
@@ -37,11 +34,13 @@ pub(super) struct Record {
 }
 
 /// Where the bytes of an input come from.
-enum Origin {
+pub(super) enum Origin {
     /// A file of so many bytes, mapped piece by piece: memory in use does not depend on its length.
     File { file: File, length: u64 },
     /// A stream, read block by block.
     Stream(Box<dyn Read + Send>),
+    /// A stream that cannot be read any further. What came before is given first.
+    Failed(Option<SourceError>),
     /// A stream that has ended.
     Ended,
 }
@@ -50,9 +49,11 @@ enum Origin {
 /// was read last.
 pub(super) struct Window {
     path: Arc<Path>,
-    format: Format,
-    pool: MemoryPool,
+    records: Records,
+    memory: Memory,
     origin: Origin,
+    /// Bytes read of what is decompressed on the way.
+    read: Option<Arc<AtomicU64>>,
     data: SharedOwner<u8>,
     /// Where in `data` the next record begins.
     at: usize,
@@ -64,35 +65,39 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn file(path: Arc<Path>, format: Format, file: File, length: u64, pool: &MemoryPool) -> Self {
-        Self::new(path, format, Origin::File { file, length }, pool)
-    }
-
-    pub(super) fn stream(
+    /// `read` counts the bytes that are read of what is decompressed on the way.
+    pub(super) fn new(
         path: Arc<Path>,
-        format: Format,
-        reader: Box<dyn Read + Send>,
-        pool: &MemoryPool,
+        records: Records,
+        (origin, read): (Origin, Option<Arc<AtomicU64>>),
+        memory: &Memory,
     ) -> Self {
-        Self::new(path, format, Origin::Stream(reader), pool)
+        let (memory, data) = (memory.clone(), SharedOwner::from_static(&[]));
+        Self { path, records, memory, origin, read, data, at: 0, offset: 0, lines: 0, started: false }
     }
 
-    fn new(path: Arc<Path>, format: Format, origin: Origin, pool: &MemoryPool) -> Self {
-        let data = SharedOwner::from_static(&[]);
-        Self { path, format, pool: pool.clone(), origin, data, at: 0, offset: 0, lines: 0, started: false }
-    }
-
+    #[cfg(feature = "csv")]
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.path
     }
 
-    pub(super) fn format(&self) -> &Format {
-        &self.format
+    /// Bytes of the input before the next record; of what is compressed, those that were read.
+    pub(super) fn consumed(&self) -> u64 {
+        match &self.read {
+            // Relaxed: this thread counts them itself.
+            Some(read) => read.load(Ordering::Relaxed),
+            None => self.position(),
+        }
     }
 
-    /// Bytes of the input before the next record.
-    pub(super) fn consumed(&self) -> u64 {
-        self.offset + self.at as u64
+    /// Where a record stands.
+    pub(super) fn place(&self, record: &Record) -> Place {
+        Place { path: Arc::clone(&self.path), line: record.line, offset: record.offset }
+    }
+
+    /// A block for the text of a record that cannot stay where it is.
+    pub(super) fn rent(&self, length: usize, line: u64) -> Result<MemoryOwner<u8>, SourceError> {
+        self.memory.rent(length, &self.path, line)
     }
 
     /// The next record, blank or not.
@@ -101,21 +106,27 @@ impl Window {
             self.start()?;
         }
         loop {
+            let ended = self.is_complete();
             let bytes = &self.data[self.at..];
-            match find(self.split(), bytes, self.is_complete()) {
+            match self.records.find(bytes, ended) {
                 Found::Record { text, next } => {
                     let before = newlines(&bytes[..text.start]);
                     let after = newlines(&bytes[text.start..next]);
                     let record = Record {
                         bytes: self.data.slice(self.at + text.start..self.at + text.end),
                         line: self.lines + before + 1,
-                        offset: self.consumed() + text.start as u64,
+                        offset: self.position() + text.start as u64,
                     };
                     self.lines += before + after;
                     self.at += next;
                     return Ok(Some(record));
                 }
                 Found::Incomplete => self.refill()?,
+                #[cfg(feature = "csv")]
+                Found::Unclosed => {
+                    let reason = "a quoted field begins here that has no end".to_owned();
+                    return Err(SourceError::Csv { path: self.owned_path(), line: self.lines + 1, reason });
+                }
                 Found::End => {
                     self.at = self.data.len();
                     return Ok(None);
@@ -124,9 +135,26 @@ impl Window {
         }
     }
 
+    /// Whether the first bytes are text: UTF-8 without a NUL. Looks at no more than `most`.
+    #[cfg(feature = "directories")]
+    pub(super) fn begins_with_text(&mut self, most: usize) -> Result<bool, SourceError> {
+        self.start()?;
+        while self.data.len() < most && !self.is_complete() && !matches!(self.origin, Origin::Failed(_)) {
+            self.refill()?;
+        }
+        let head = &self.data[..most.min(self.data.len())];
+        // A character that the end of the head has cut is none that is wrong.
+        let cut = |error: std::str::Utf8Error| error.error_len().is_none();
+        Ok(memchr(0, head).is_none() && std::str::from_utf8(head).map_or_else(cut, |_| true))
+    }
+
     /// Steps over a byte order mark.
     fn start(&mut self) -> Result<(), SourceError> {
-        while !self.is_complete() && self.data.len() < BYTE_ORDER_MARK.len() {
+        // A first byte that is none of the mark's says enough: a slow writer's first line should not wait.
+        while !self.is_complete()
+            && self.data.len() < BYTE_ORDER_MARK.len()
+            && BYTE_ORDER_MARK.starts_with(&self.data)
+        {
             self.refill()?;
         }
         if self.data.starts_with(BYTE_ORDER_MARK) {
@@ -136,29 +164,36 @@ impl Window {
         Ok(())
     }
 
-    fn split(&self) -> Split {
-        match self.format {
-            Format::Text(split) => split,
-            Format::JsonLines { .. } => Split::Line,
-        }
+    /// Offset in the input, after decompression, of the next record.
+    fn position(&self) -> u64 {
+        self.offset + self.at as u64
+    }
+
+    fn owned_path(&self) -> PathBuf {
+        self.path.to_path_buf()
     }
 
     /// Whether nothing comes behind `data`.
     fn is_complete(&self) -> bool {
         match &self.origin {
             Origin::File { length, .. } => self.offset + self.data.len() as u64 >= *length,
-            Origin::Stream(_) => false,
             Origin::Ended => true,
+            Origin::Stream(_) | Origin::Failed(_) => false,
         }
     }
 
     /// Replaces `data` by what begins with the rest of it and goes on behind it.
     fn refill(&mut self) -> Result<(), SourceError> {
+        if let Origin::Failed(error) = &mut self.origin {
+            let error = error.take();
+            self.origin = Origin::Ended;
+            return error.map_or(Ok(()), Err);
+        }
         let next = match &self.origin {
             Origin::File { file, length } => self.map_on(file, *length)?,
             _ => self.read_on()?,
         };
-        self.offset = self.consumed();
+        self.offset = self.position();
         self.at = 0;
         self.data = next;
         Ok(())
@@ -166,47 +201,56 @@ impl Window {
 
     /// Maps the next piece of the file. Documents keep the piece that they lie in.
     fn map_on(&self, file: &File, length: u64) -> Result<SharedOwner<u8>, SourceError> {
-        let wanted = MAPPED.max((self.data.len() - self.at).saturating_mul(2)) as u64;
-        let start = self.consumed();
-        let piece = wanted.min(length - start);
-        usize::try_from(piece)
+        let (start, tail) = (self.position(), self.data.len() - self.at);
+        if tail > self.memory.most() && !self.records.may_be_long() {
+            return Err(self.memory.too_long(&self.path, self.lines + 1));
+        }
+        let wanted =
+            if self.records.is_whole() { u64::MAX } else { MAPPED.max(tail.saturating_mul(2)) as u64 };
+        usize::try_from(wanted.min(length - start))
             .map_err(io::Error::other)
             .and_then(|piece| mapping::map_range(file, start, piece))
-            .map_err(|source| SourceError::Read { path: self.path.to_path_buf(), source })
+            .map_err(|source| SourceError::Read { path: self.owned_path(), source })
     }
 
     /// Reads on into a new block that begins with what is left of the last one.
     ///
     /// Stops early where a line is complete, so that lines do not wait for a slow writer to fill a block.
     fn read_on(&mut self) -> Result<SharedOwner<u8>, SourceError> {
-        let tail = &self.data[self.at..];
-        if tail.len() > LONGEST {
-            let path = self.path.to_path_buf();
-            return Err(SourceError::TooLong { path, line: self.lines + 1, most: LONGEST });
-        }
-        let mut block: MemoryOwner<u8> = self.pool.rent(BLOCK.max(tail.len() * 2));
-        block[..tail.len()].copy_from_slice(tail);
+        let tail = self.data.slice(self.at..);
+        let line = self.lines + 1;
+        let mut block = self.memory.rent(BLOCK.max(tail.len().saturating_mul(2)), &self.path, line)?;
+        block[..tail.len()].copy_from_slice(&tail);
         let mut filled = tail.len();
-        while let Origin::Stream(reader) = &mut self.origin
-            && filled < block.len()
-        {
+        while filled < block.len() {
+            let Origin::Stream(reader) = &mut self.origin else { break };
             match reader.read(&mut block[filled..]) {
                 Ok(0) => self.origin = Origin::Ended,
                 Ok(read) => {
                     let complete = memchr(b'\n', &block[filled..filled + read]).is_some();
                     filled += read;
-                    if complete && self.split() == Split::Line {
+                    if complete && self.records.may_end_with_line() {
                         break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(SourceError::Read { path: self.path.to_path_buf(), source });
+                Err(error) => {
+                    let offset = self.position() + filled as u64;
+                    self.origin = Origin::Failed(Some(self.failure(error, offset)));
                 }
             }
         }
         block.truncate(filled);
         Ok(block.into_shared())
+    }
+
+    /// What it means that reading failed behind so many bytes.
+    fn failure(&self, source: io::Error, offset: u64) -> SourceError {
+        let path = self.owned_path();
+        match self.read {
+            Some(_) => SourceError::Compressed { path, offset, source },
+            None => SourceError::Read { path, source },
+        }
     }
 }
 
@@ -214,7 +258,7 @@ impl fmt::Debug for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Window")
             .field("path", &self.path)
-            .field("format", &self.format)
+            .field("records", &self.records)
             .field("consumed", &self.consumed())
             .finish_non_exhaustive()
     }

@@ -1,9 +1,8 @@
 //! The model against its reference.
 
-use leasehold::MemoryPool;
 use leasehold_pipeline::{Encoder, Precision};
 
-use crate::support::{cosine, embed, encoder, model_directory};
+use crate::support::{cosine, embed, encoder, model_directory, pool};
 
 const TEXTS: &str = include_str!("../golden/texts.json");
 const VECTORS: &[u8] = include_bytes!("../golden/vectors.npy");
@@ -41,9 +40,9 @@ fn fewer_bits_keep_the_direction_that_they_promise() {
     for (precision, least) in
         [(Precision::Bf16, 0.9999), (Precision::Int16, 0.9999), (Precision::Int8, 0.998)]
     {
-        let encoder = Encoder::open(&model_directory(), precision).unwrap();
-        let vectors =
-            encoder.worker(MemoryPool::shared()).embed(texts.iter().map(|text| Ok(text.as_str()))).unwrap();
+        let encoder = Encoder::open(&model_directory(), precision, pool()).unwrap();
+        let mut worker = encoder.worker(pool()).unwrap();
+        let vectors = worker.embed(texts.iter().map(|text| Ok(text.as_str()))).unwrap();
         for (text, (vector, expected)) in
             texts.iter().zip(vectors.chunks_exact(384).zip(expected.chunks_exact(384)))
         {

@@ -2,12 +2,11 @@
 
 use std::{collections::HashMap, fs};
 
-use leasehold::{MemoryPool, Ragged};
 use leasehold_pipeline::{Model, Precision};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{cosine, write_weights};
+use crate::support::{cosine, pool, ragged, write_weights};
 
 /// A made-up model: its directory, and the same values for the oracle.
 struct Made {
@@ -208,21 +207,20 @@ fn erf(x: f64) -> f64 {
 
 /// Embeds passages of many lengths, alone and together, and returns the worst cosine to the oracle.
 fn worst(made: &Made, precision: Precision) -> f64 {
-    let model = Model::open(made.directory.path(), precision).unwrap();
+    let model = Model::open(made.directory.path(), precision, pool()).unwrap();
     let vocabulary = made.size("vocab_size") as u32;
     let passages: Vec<Vec<u32>> = [1, 2, 3, 13, 14, 15, 31, 32, 33, 50]
         .iter()
         .map(|length| (0..*length).map(|place| (place * 7 + length * 5) % vocabulary).collect())
         .collect();
-    let pool = MemoryPool::shared();
     let tokens = passages.iter().map(Vec::len).sum();
-    let mut batch = Ragged::rent(pool, passages.len(), tokens);
+    let mut batch = ragged(passages.len(), tokens);
     for passage in &passages {
         batch.push_row(passage).unwrap();
     }
     let width = model.config().hidden_size;
     let mut out = vec![0.0; passages.len() * width];
-    model.embed(&batch, &mut model.workspace(pool, tokens), &mut out).unwrap();
+    model.embed(&batch, &mut model.workspace(pool(), tokens).unwrap(), &mut out).unwrap();
     let compare = |(passage, vector): (&Vec<u32>, &[f32])| {
         let exact: Vec<f32> = made.embed(passage).iter().map(|value| *value as f32).collect();
         cosine(vector, &exact)

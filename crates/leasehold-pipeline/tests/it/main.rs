@@ -5,8 +5,27 @@
 mod encoder;
 mod family;
 mod fetch;
+mod flow;
+mod history;
 mod model;
 mod output;
-mod runner;
+mod own_stage;
+mod pipeline;
+mod resume;
+mod search;
+mod sink;
 mod source;
+#[cfg(feature = "compression")]
+mod source_compressed;
+#[cfg(feature = "csv")]
+mod source_csv;
+mod source_damage;
+#[cfg(feature = "directories")]
+mod source_directories;
+#[cfg(feature = "parquet")]
+mod source_parquet;
+mod store;
+mod summarize;
 mod support;
+mod top;
+mod window;

@@ -14,7 +14,7 @@ fn names(directory: &TempDir) -> Vec<String> {
 fn document(text: &str) -> Document {
     let path: Arc<Path> = Path::new("dir/a \"b\".txt").into();
     let text = Text::new(MemoryOwner::from(text.to_owned()).into_shared()).unwrap();
-    Document { text, place: Place { path, line: 7 }, consumed: 0 }
+    Document { text, place: Place { path, line: 7, offset: 0 }, consumed: 0 }
 }
 
 #[test]
@@ -83,14 +83,15 @@ fn writing_through_a_link_replaces_what_it_points_to() {
 fn a_full_device_is_an_error() {
     let file = OutputFile::create(Path::new("/dev/full")).unwrap();
     let mut sink = JsonlSink::new(file, "/dev/full");
-    let error = sink.write(&[document("x")], &[1.0]).unwrap_err();
+    let error = sink.write(&[document("x")], vec![1.0].into()).unwrap_err();
     assert_eq!(error.to_string(), "cannot write /dev/full");
 }
 
 #[test]
 fn a_json_line_has_text_place_and_embedding() {
     let mut sink = JsonlSink::new(Vec::new(), "memory");
-    sink.write(&[document("a \"quoted\"\nline"), document("猫")], &[0.5, -1.0, 0.25, 1e-9]).unwrap();
+    sink.write(&[document("a \"quoted\"\nline"), document("猫")], vec![0.5, -1.0, 0.25, 1e-9].into())
+        .unwrap();
     sink.finish().unwrap();
     let text = String::from_utf8(sink.into_inner()).unwrap();
     let lines: Vec<serde_json::Value> =
@@ -108,8 +109,8 @@ fn an_npy_file_states_its_shape_at_the_end() {
     let directory = TempDir::new().unwrap();
     let target = directory.path().join("out.npy");
     let mut sink = NpySink::new(OutputFile::create(&target).unwrap(), 2, "out.npy").unwrap();
-    sink.write(&[document("a"), document("b")], &[1.0, 2.0, 3.0, 4.0]).unwrap();
-    sink.write(&[document("c")], &[5.0, 6.0]).unwrap();
+    sink.write(&[document("a"), document("b")], vec![1.0, 2.0, 3.0, 4.0].into()).unwrap();
+    sink.write(&[document("c")], vec![5.0, 6.0].into()).unwrap();
     sink.finish().unwrap();
     sink.into_inner().commit().unwrap();
     let bytes = fs::read(&target).unwrap();

@@ -6,8 +6,8 @@ use std::{
     sync::OnceLock,
 };
 
-use leasehold::MemoryOwner;
-use leasehold_pipeline::{Cache, Encoder, Precision};
+use leasehold::{BoundedPool, MemoryOwner, MemoryPool, Ragged};
+use leasehold_pipeline::{Cache, Document, Encoder, Format, Input, Precision, Source, SourceError};
 use tempfile::TempDir;
 
 /// The directory of the real model, fetched into the user's cache on first use.
@@ -16,32 +16,83 @@ pub(crate) fn model_directory() -> PathBuf {
     cache.model(&mut |_| {}).unwrap_or_else(|error| panic!("these tests need the model: {error}"))
 }
 
+/// A pool that has room for whatever a test needs.
+pub(crate) fn pool() -> &'static BoundedPool {
+    static POOL: OnceLock<BoundedPool> = OnceLock::new();
+    POOL.get_or_init(|| MemoryPool::builder().build_bounded(4 << 30))
+}
+
+/// An empty batch with room for so many rows and values.
+pub(crate) fn ragged(rows: usize, values: usize) -> Ragged<u32> {
+    Ragged::from_owners(pool().try_rent(values).unwrap(), pool().try_rent(rows + 1).unwrap())
+}
+
 /// The real model, opened once.
 pub(crate) fn encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
-    ENCODER
-        .get_or_init(|| Encoder::open(&model_directory(), Precision::F32).expect("the fetched model opens"))
+    ENCODER.get_or_init(|| {
+        Encoder::open(&model_directory(), Precision::F32, pool()).expect("the fetched model opens")
+    })
 }
 
 /// The real tokenizer with a model so small that it takes no time.
 pub(crate) fn small_encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
     ENCODER.get_or_init(|| {
-        let directory = small_model(|config| {
-            config["vocab_size"] = 30_522.into();
-            config["max_position_embeddings"] = 512.into();
-        });
-        let tokenizer = model_directory().join("tokenizer.json");
-        fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
+        let directory = small_directory();
         // The mapping outlives the directory.
-        Encoder::open(directory.path(), Precision::F32).expect("the small model opens")
+        Encoder::open(directory.path(), Precision::F32, pool()).expect("the small model opens")
     })
+}
+
+/// A directory with that tokenizer and model.
+pub(crate) fn small_directory() -> TempDir {
+    let directory = small_model(|config| {
+        config["vocab_size"] = 30_522.into();
+        config["max_position_embeddings"] = 512.into();
+    });
+    let tokenizer = model_directory().join("tokenizer.json");
+    fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
+    directory
+}
+
+/// Writes a file.
+pub(crate) fn file(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = directory.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// All documents of an input.
+pub(crate) fn read(path: PathBuf, format: Format) -> Result<Vec<Document>, SourceError> {
+    Source::open(vec![(Input::from(path), format)], pool())?.collect()
+}
+
+/// All documents of an input up to its end or its first error, and that.
+pub(crate) fn read_to_error(path: PathBuf, format: Format) -> (Vec<Document>, Option<SourceError>) {
+    let mut documents = Vec::new();
+    let source = match Source::open(vec![(Input::from(path), format)], pool()) {
+        Ok(source) => source,
+        Err(error) => return (documents, Some(error)),
+    };
+    for document in source {
+        match document {
+            Ok(document) => documents.push(document),
+            Err(error) => return (documents, Some(error)),
+        }
+    }
+    (documents, None)
+}
+
+/// Line and text of each document.
+pub(crate) fn texts(documents: &[Document]) -> Vec<(u64, &str)> {
+    documents.iter().map(|document| (document.place.line, document.text().unwrap())).collect()
 }
 
 /// One vector per text, computed on this thread.
 pub(crate) fn embed(texts: &[&str]) -> MemoryOwner<f32> {
-    let pool = leasehold::MemoryPool::shared();
-    encoder().worker(pool).embed(texts.iter().map(|text| Ok(*text))).expect("these texts can be embedded")
+    let mut worker = encoder().worker(pool()).expect("the pool has room");
+    worker.embed(texts.iter().map(|text| Ok(*text))).expect("these texts can be embedded")
 }
 
 /// The cosine of two vectors, in f64.
@@ -100,4 +151,21 @@ pub(crate) fn write_weights(directory: &Path, header: &str, values: &[u8]) {
     file.extend_from_slice(header.as_bytes());
     file.extend_from_slice(values);
     fs::write(directory.join("model.safetensors"), file).unwrap();
+}
+
+/// Numbers that look random and are the same in each run (xorshift64*).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
 }

@@ -130,3 +130,25 @@ fn the_parts_of_a_batch_are_its_blocks_cut_to_length() {
     assert_eq!((&values[..], &offsets[..]), (&[1, 2, 3][..], &[0, 2, 3][..]));
     assert_eq!((values.as_ptr(), offsets.as_ptr()), addresses);
 }
+
+#[test]
+fn a_batch_of_two_blocks_has_the_room_that_they_have() {
+    let pool = MemoryPool::builder().build_bounded(1 << 16);
+    let mut offsets = pool.try_rent(3).unwrap();
+    offsets.fill(7);
+    let mut batch = Ragged::from_owners(pool.try_rent::<u16>(5).unwrap(), offsets);
+    assert_eq!((batch.spare_rows(), batch.spare_values()), (2, 5));
+    batch.push_row(&[1, 2]).unwrap();
+    batch.push_row(&[3]).unwrap();
+    assert!(batch.push_row(&[]).is_err());
+    assert_eq!((batch.row(1), batch.offsets()), (&[3][..], &[0, 2, 3][..]));
+    drop(batch);
+    assert!(pool.outstanding().is_empty());
+}
+
+#[test]
+#[should_panic(expected = "the offsets of a batch have one element at least")]
+fn a_batch_needs_a_place_for_its_first_offset() {
+    let pool = MemoryPool::new();
+    Ragged::from_owners(pool.rent::<u8>(1), pool.rent(0));
+}

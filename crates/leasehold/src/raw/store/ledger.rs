@@ -176,9 +176,14 @@ impl Store {
         }
     }
 
+    /// The bytes of a block for `len` elements.
+    pub(crate) fn cost<T: Pod>(&self, len: usize) -> Result<usize, Shortage> {
+        self.class_for::<T>(len).map(bytes_of)
+    }
+
     /// The bytes of a block for `len` elements, if they are more than the whole budget.
     pub(crate) fn over_budget<T: Pod>(&self, len: usize) -> Option<usize> {
-        let bytes = bytes_of(self.class_for::<T>(len).ok()?);
+        let bytes = self.cost::<T>(len).ok()?;
         (bytes > lock(&self.ledger).budget).then_some(bytes)
     }
 
