@@ -1,51 +1,104 @@
 //! `leasehold embed`.
 
 use std::{
-    collections::BTreeMap,
     io::{self, IsTerminal},
-    num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
-    thread,
+    process::ExitCode,
+    sync::atomic::Ordering,
 };
 
-use anyhow::Context;
-use clap::ValueEnum;
-use leasehold::{BoundedPool, MemoryPool};
-use leasehold_pipeline::{
-    Cache, EmbedError, Encoder, Format, Input, Job, Pipeline, Resume, Sink, Source, Split, Windows,
-};
+use clap::Args;
+use leasehold_pipeline::{Job, Resume, Sink, Source};
 
 use crate::{
-    arguments::{Embed, InputFormat},
+    arguments::contradiction,
+    computing::{Computing, Machine},
+    inputs::{self, Inputs},
     output::{OutputFormat, Target},
     progress::{Progress, Skipped},
     signals::Signals,
 };
 
-/// The field of inputs that have fields, where none is named.
-const DEFAULT_FIELD: &str = "text";
+const EXAMPLES: &str = "\
+Examples:
+  leasehold embed notes.txt --output notes.npy
+  leasehold embed --by paragraph book.txt --output book.jsonl
+  leasehold embed --field body posts.jsonl --output posts.npy
+  leasehold embed --field title news.csv.zst more.parquet --output news.parquet
+  leasehold embed src 'docs/**/*.md' --by file --output tree.arrow
+  leasehold embed --by file --window 128 --overlap 32 books --output books.npy --resume
+  journalctl -f | leasehold embed - --format arrows | ./consumer
 
-/// Bytes for text, where the budget is not given.
-const TEXT: usize = 128 << 20;
+Exit status:
+  0    everything was embedded and written
+  1    something failed; standard error says what, and no output file was made or changed; with
+       --resume, what was done is kept in PATH.part
+  2    the command line was wrong
+  130  interrupted with Ctrl-C (128 and the signal's number)
+  141  the reader of standard output has gone
+
+Environment:
+  LEASEHOLD_CACHE  where the model is kept, instead of leasehold/ in $XDG_CACHE_HOME or ~/.cache";
+
+/// Embeds text: one unit vector per line, paragraph, file, or row of a table, in the order of the input.
+///
+/// The model is all-MiniLM-L6-v2, fetched on first use. Its vectors have 384 values and are the mean over
+/// the tokens, scaled to length one. Of each text the first 256 tokens count.
+///
+/// Files are read as their ending says: JSON lines (.jsonl, .ndjson), CSV (.csv), TSV (.tsv), Parquet (.parquet),
+/// else text. Of a directory all files are read that are text, in the order of their names, but for hidden ones and
+/// those that version control ignores; quote a pattern such as '**/*.md' to have it matched here. Gzip and zstd are
+/// decompressed on the way.
+///
+/// Input is UTF-8; a byte that is not is an error which names its place. Blank lines and blank fields are
+/// skipped. The output file appears when it is whole, never before.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Embed {
+    #[command(flatten)]
+    inputs: Inputs,
+
+    /// Where to write: a file in .jsonl, .npy, .parquet, .arrow, .feather or .arrows, or - for standard output.
+    #[arg(long, short, value_name = "PATH", default_value = "-")]
+    output: PathBuf,
+
+    /// What to write, whatever the ending; to standard output jsonl by default, and terminal where it is one.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<OutputFormat>,
+
+    /// Go on where an earlier run of the same command was ended, be it by Ctrl-C, kill -9 or a full disk.
+    ///
+    /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
+    /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
+    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl and .npy.
+    #[arg(long)]
+    resume: bool,
+
+    #[command(flatten)]
+    computing: Computing,
+}
 
 impl Embed {
     /// Embeds every input. What can be wrong is looked at from cheap to dear: arguments, inputs, output, model.
-    pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<()> {
-        let format = self.output_format();
-        self.check_inputs()?;
+    pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
+        if self.resume && self.output == Path::new("-") {
+            contradiction("standard output cannot be resumed; name a file with --output");
+        }
+        let format = OutputFormat::of(&self.output, self.format);
+        let format = format.unwrap_or_else(|message| contradiction(&message));
+        self.inputs.check()?;
         let on_terminal = self.output == Path::new("-") && io::stdout().is_terminal();
         let progress = Progress::new(on_terminal);
         if self.resume {
             return self.run_resumable(format, progress, signals);
         }
         let mut target = Target::open(&self.output, signals)?;
-        let directory = self.model_directory(&progress)?;
-        let run = self.prepare(&directory, 0, progress, signals)?;
-        let mut sink = format.sink(&mut target, run.encoder.width(), 0)?;
+        let run = self.prepare(0, progress, signals)?;
+        let mut sink = format.sink(&mut target, run.machine.encoder.width(), 0)?;
         run.into_sink(&mut *sink)?;
         drop(sink);
-        Ok(target.commit()?)
+        target.commit()?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// As [`run`](Self::run), going on where an earlier run was ended.
@@ -54,13 +107,13 @@ impl Embed {
         format: OutputFormat,
         progress: Progress,
         signals: &Signals,
-    ) -> anyhow::Result<()> {
-        let directory = self.model_directory(&progress)?;
+    ) -> anyhow::Result<ExitCode> {
+        let directory = self.computing.directory(&progress)?;
         let (file, resume) = Resume::open(&self.output, self.job(&directory, format)?)?;
         let done = resume.documents();
         let mut target = Target::resumed(&self.output, file);
-        let run = self.prepare(&directory, done, progress, signals)?;
-        let mut sink = format.sink(&mut target, run.encoder.width(), done)?;
+        let run = self.prepare(done, progress, signals)?;
+        let mut sink = format.sink(&mut target, run.machine.encoder.width(), done)?;
         let mut resumable = resume.sink(&mut *sink)?;
         if let Err(error) = run.into_sink(&mut resumable) {
             // What cannot be noted is done again; the reason for the end is what matters.
@@ -70,54 +123,20 @@ impl Embed {
         let resume = resumable.into_resume();
         drop(sink);
         target.commit()?;
-        Ok(resume.finish()?)
-    }
-
-    /// Makes sure that every input is there, before anything is made or fetched.
-    fn check_inputs(&self) -> anyhow::Result<()> {
-        let nothing = MemoryPool::builder().build_bounded(0);
-        Source::open(self.inputs(), &nothing)?;
-        Ok(())
-    }
-
-    fn inputs(&self) -> Vec<(Input, Format)> {
-        let format = self.input_format();
-        self.inputs.iter().map(|path| (Input::from(path.clone()), format.clone())).collect()
-    }
-
-    fn input_format(&self) -> Format {
-        let field = self.field.as_deref().map(Arc::from);
-        let named = || field.clone().unwrap_or_else(|| DEFAULT_FIELD.into());
-        match self.from {
-            None => Format::ByEnding { split: self.by.map(Split::from), field },
-            Some(InputFormat::Text) => Format::Text(self.by.map_or(Split::Line, Split::from)),
-            Some(InputFormat::Jsonl) => Format::JsonLines { field: named() },
-            Some(InputFormat::Csv) => Format::Csv { field: named(), delimiter: b',' },
-            Some(InputFormat::Tsv) => Format::Csv { field: named(), delimiter: b'\t' },
-            Some(InputFormat::Parquet) => Format::Parquet { column: named() },
-        }
+        resume.finish()?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// What the output depends on.
     fn job(&self, model: &Path, format: OutputFormat) -> anyhow::Result<Job> {
         let left_out = self.left_out();
         let left_out: Vec<&Path> = left_out.iter().map(PathBuf::as_path).collect();
-        let name =
-            |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_owned());
-        let options = [
-            ("--from", self.from.and_then(|from| name(from.to_possible_value()))),
-            ("--field", self.field.clone()),
-            ("--by", self.by.and_then(|by| name(by.to_possible_value()))),
-            ("--window", self.window.map(|window| window.to_string())),
-            ("--overlap", self.window.map(|_| self.overlap.to_string())),
-            ("--precision", name(self.precision.to_possible_value())),
-            ("--format", name(format.to_possible_value())),
-        ];
-        let options: BTreeMap<_, _> = options
-            .into_iter()
-            .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
-            .collect();
-        let inputs = Source::fingerprint(self.inputs(), &left_out)?;
+        let mut options = self.inputs.options();
+        options.push(("--precision", self.computing.precision_name()));
+        options.push(("--format", inputs::name(&format)));
+        let set = |(name, value): (&str, Option<String>)| value.map(|value| (name.to_owned(), value));
+        let options = options.into_iter().filter_map(set).collect();
+        let inputs = Source::fingerprint(self.inputs.list(), &left_out)?;
         Ok(Job { inputs, model: Job::model(model)?, options })
     }
 
@@ -130,50 +149,20 @@ impl Embed {
         paths
     }
 
-    fn model_directory(&self, progress: &Progress) -> anyhow::Result<PathBuf> {
-        match &self.model {
-            Some(directory) => Ok(directory.clone()),
-            None => Ok(Cache::of_user()?.model(&mut |event| progress.fetching(&event))?),
-        }
-    }
-
     /// Opens everything but the sink, for a run that passes over the first documents.
-    fn prepare(&self, model: &Path, done: u64, progress: Progress, signals: &Signals) -> anyhow::Result<Run> {
-        let unusable = || format!("cannot use the model in {}", model.display());
-        let threads = self.threads.unwrap_or_else(processors);
-        let pool = self.pool(model, threads).with_context(unusable)?;
-        let encoder = Encoder::open(model, self.precision.into(), &pool).with_context(unusable)?;
-        let mut pipeline = Pipeline::new(&encoder, threads, &pool)?.skip(done);
-        if let Some(tokens) = self.window {
-            let format = self.input_format();
-            let windows = Windows::new(&encoder, tokens, self.overlap)?
-                .lines_where(move |place| matches!(format.of(&place.path), Format::Text(_)));
-            pipeline = pipeline.windows(windows);
-        }
-        let mut source = Source::open(self.inputs(), pipeline.source_pool())?;
+    fn prepare(&self, done: u64, progress: Progress, signals: &Signals) -> anyhow::Result<Run> {
+        let machine = self.computing.prepare(&progress)?;
+        let pipeline = self.inputs.cut(machine.pipeline.skip(done))?;
+        let mut source = self.inputs.open(pipeline.source_pool())?;
         self.left_out().iter().for_each(|path| source.leave_out(path));
-        Ok(Run { source, pipeline, encoder, progress, signals: signals.clone() })
-    }
-
-    /// The pool that everything is rented from.
-    fn pool(&self, model: &Path, threads: NonZeroUsize) -> anyhow::Result<BoundedPool> {
-        let least = Pipeline::least_memory(model, self.precision.into(), threads)?;
-        let budget = match self.memory {
-            Some(size) if size.0 < least => {
-                return Err(EmbedError::BudgetTooSmall { budget: size.0, least }.into());
-            }
-            Some(size) => size.0,
-            None => least.saturating_add(TEXT),
-        };
-        Ok(MemoryPool::builder().build_bounded(budget))
+        Ok(Run { source, machine: Machine { pipeline, ..machine }, progress, signals: signals.clone() })
     }
 }
 
 /// Everything that a run needs but its sink.
 struct Run {
     source: Source,
-    pipeline: Pipeline,
-    encoder: Encoder,
+    machine: Machine,
     progress: Progress,
     signals: Signals,
 }
@@ -181,19 +170,15 @@ struct Run {
 impl Run {
     fn into_sink(mut self, sink: &mut dyn Sink) -> anyhow::Result<()> {
         let (skipped, skipped_files) = (self.source.skipped(), self.source.skipped_files());
-        self.progress.start(self.source.total_bytes());
+        let pipeline = &self.machine.pipeline;
+        self.progress.start(self.source.total_bytes(), pipeline);
         let progress = &self.progress;
         let cancel = self.signals.cancel();
-        let summary =
-            self.pipeline.run(self.source, sink, &cancel, &mut |summary| progress.update(summary))?;
-        // Relaxed: a statistic, and the thread that counted has ended.
+        let summary = pipeline.run(self.source, sink, &cancel, &mut |summary| progress.update(summary))?;
+        // Relaxed: statistics, and the thread that counted has ended.
         let skipped =
             Skipped { blank: skipped.load(Ordering::Relaxed), files: skipped_files.load(Ordering::Relaxed) };
         progress.finish(&summary, skipped);
         Ok(())
     }
-}
-
-fn processors() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,11 +1,20 @@
 //! The `leasehold` command: parsing, wiring and exit codes; the work is done in `leasehold-pipeline`.
 
 mod arguments;
+mod bench;
+mod completions;
+mod computing;
 mod embed;
+mod inputs;
+mod memory;
+mod model;
 mod output;
 mod progress;
+mod search;
 mod signals;
 mod size;
+mod summarize;
+mod terminal;
 
 use std::{io, panic, process::ExitCode};
 
@@ -37,9 +46,14 @@ fn main() -> ExitCode {
     };
     let result = match &arguments.command {
         Command::Embed(command) => command.run(&signals),
+        Command::Search(command) => command.run(&signals),
+        Command::Summarize(command) => command.run(&signals),
+        Command::Bench(command) => command.run(&signals),
+        Command::Model(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whatever failed, it was asked to.
         Err(_) if signals.received().is_some() => signals.exit_code(),
         Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
@@ -55,6 +69,9 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
-        || matches!(error.downcast_ref(), Some(SinkError::Closed { .. }))
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(EmbedError::Sink(SinkError::Closed { .. })))
+            || matches!(cause.downcast_ref(), Some(SinkError::Closed { .. }))
+            || cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }

@@ -1,17 +1,26 @@
 //! What a person at a terminal sees of a run.
 
 use std::{
-    io::{self, IsTerminal},
+    cell::Cell,
+    io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use leasehold_pipeline::{FetchEvent, Summary};
+use leasehold_pipeline::{FetchEvent, Pipeline, Summary};
+
+use crate::memory;
+
+/// How often the figures are looked at, which costs more than the bar.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A bar on standard error where that is a terminal, and nothing elsewhere.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
+    /// Whose memory is shown.
+    pipeline: Option<Pipeline>,
+    updated: Cell<Option<Instant>>,
 }
 
 impl Progress {
@@ -19,7 +28,7 @@ impl Progress {
     pub(crate) fn new(output_on_terminal: bool) -> Self {
         let visible = io::stderr().is_terminal() && !output_on_terminal;
         let bar = if visible { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        Self { bar, started: Instant::now() }
+        Self { bar, started: Instant::now(), pipeline: None, updated: Cell::new(None) }
     }
 
     /// Tells how the model is being fetched.
@@ -35,12 +44,18 @@ impl Progress {
         self.bar.println(text);
     }
 
+    /// Tells something that a user should know, terminal or not.
+    pub(crate) fn note(&self, text: &str) {
+        // Nobody is left to tell when standard error is closed.
+        self.bar.suspend(|| drop(writeln!(io::stderr(), "leasehold: {text}")));
+    }
+
     /// Begins to count, towards a number of bytes where that is known.
-    pub(crate) fn start(&mut self, bytes: Option<u64>) {
+    pub(crate) fn start(&mut self, bytes: Option<u64>, pipeline: &Pipeline) {
         let template = match bytes {
             Some(bytes) => {
                 self.bar.set_length(bytes);
-                "{bar:30} {percent:>3} %  {bytes}/{total_bytes}  {msg}  {eta} left"
+                "{bar:20} {percent:>3} %  {bytes}/{total_bytes}  {msg}  {eta} left"
             }
             None => "{spinner} {bytes}  {msg}  {elapsed}",
         };
@@ -49,16 +64,29 @@ impl Progress {
         }
         self.bar.enable_steady_tick(Duration::from_millis(200));
         self.started = Instant::now();
+        self.pipeline = Some(pipeline.clone());
     }
 
     /// Shows how far a run has come.
     pub(crate) fn update(&self, summary: &Summary) {
+        let soon = self.updated.get().is_some_and(|updated| updated.elapsed() < INTERVAL);
+        if soon || self.bar.is_hidden() {
+            return;
+        }
+        self.updated.set(Some(Instant::now()));
         self.bar.set_position(summary.bytes);
         let rate = summary.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
-        self.bar.set_message(format!(
-            "{} documents  {} tokens  {rate:.0} tokens/s",
-            summary.documents, summary.tokens
-        ));
+        let mut message = format!("{} texts  {rate:.0} tokens/s", summary.documents);
+        if let Some(pipeline) = &self.pipeline {
+            let pools = pipeline.pools().map(|pool| pool.stats());
+            let rented: usize = pools.iter().map(|pool| pool.rented_bytes).sum();
+            let budget = pools[0].budget.unwrap_or(0);
+            message.push_str(&format!("  pool {}/{} MiB", mebibytes(rented), mebibytes(budget)));
+        }
+        if let Some(resident) = memory::resident() {
+            message.push_str(&format!("  memory {} MiB", resident.div_ceil(1 << 20)));
+        }
+        self.bar.set_message(message);
     }
 
     /// Replaces the bar by what was done.
@@ -73,6 +101,11 @@ impl Progress {
             text.push_str(&format!("; {} files passed over that are no text", skipped.files));
         }
         self.bar.println(text);
+        self.clear();
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }
@@ -84,4 +117,8 @@ pub(crate) struct Skipped {
     pub(crate) blank: u64,
     /// Files of directories that are no text.
     pub(crate) files: u64,
+}
+
+fn mebibytes(bytes: usize) -> usize {
+    bytes.div_ceil(1 << 20)
 }

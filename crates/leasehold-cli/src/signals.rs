@@ -14,7 +14,7 @@ use std::{
 
 use leasehold_pipeline::Cancel;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator,
 };
 
@@ -31,10 +31,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over SIGINT and SIGTERM.
+    /// Takes over SIGHUP, SIGINT and SIGTERM.
     pub(crate) fn install() -> io::Result<Self> {
         let signals = Self::default();
-        let mut incoming = iterator::Signals::new([SIGINT, SIGTERM])?;
+        let mut incoming = iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
         let handler = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Some(signal) = incoming.forever().next() {

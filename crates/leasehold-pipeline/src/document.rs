@@ -29,9 +29,12 @@ impl Document {
     ///
     /// When the mapped file was changed since it was read.
     pub fn text(&self) -> Result<&str, SourceError> {
-        self.text
-            .as_str()
-            .map_err(|_| SourceError::Changed { path: self.place.path.to_path_buf(), line: self.place.line })
+        self.text.as_str().map_err(|_| self.changed())
+    }
+
+    /// That the mapped file was changed since the passage was read.
+    pub(crate) fn changed(&self) -> SourceError {
+        SourceError::Changed { path: self.place.path.to_path_buf(), line: self.place.line }
     }
 }
 

@@ -381,6 +381,61 @@ pub enum FetchError {
     },
 }
 
+/// A cache of vectors that cannot be used. What was asked for can be computed without it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Its directory or files cannot be opened.
+    #[error("cannot open the cache of vectors in {}", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A vector cannot be added.
+    #[error("cannot write to the cache of vectors in {}", path.display())]
+    Write {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A turn that cannot be taken into a conversation, or a window that cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The pool has no room for the turn.
+    #[error("the memory budget has no room for this turn; forget some or raise the budget")]
+    Memory(#[from] RentError),
+    /// The tokenizer is at fault.
+    #[error(transparent)]
+    Tokenize(#[from] TokenizeError),
+    /// The mapped file that a text lies in was changed.
+    #[error("the text was changed while it was being read")]
+    Changed,
+    /// The system prompt alone is longer than the window.
+    #[error("the system prompt has {tokens} tokens, where the window has room for {room}")]
+    SystemTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Those that a window may have.
+        room: usize,
+    },
+    /// The latest turn does not fit behind the system prompt.
+    #[error(
+        "the latest turn has {tokens} tokens, where the window has room for {room} behind the system prompt"
+    )]
+    TurnTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Those that are left for turns.
+        room: usize,
+    },
+}
+
 /// Why a run of the pipeline ended early.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -454,6 +509,7 @@ impl EmbedError {
             .or_else(take::<ModelError>)
             .or_else(take::<SinkError>)
             .or_else(take::<RentError>)
+            .or_else(take::<FlowError>)
             .unwrap_or_else(|source| Self::Flow(FlowError::Stage { stage, source }))
     }
 }

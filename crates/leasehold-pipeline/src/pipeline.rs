@@ -33,8 +33,8 @@ use crate::{
     document::Document,
     embed::{Embedded, Encode, Tokenize},
     encoder::{Encoder, UNIT_TOKENS, batch_tokens},
-    error::{EmbedError, ModelError, SourceError},
-    flow::{Flow, Run},
+    error::{EmbedError, ModelError},
+    flow::{Flow, Run, StageError},
     model::{Config, Model, Precision},
     sink::Sink,
     window::Windows,
@@ -143,6 +143,12 @@ impl Pipeline {
         Ok(Needs::of(&config, precision, &Rooms::of(threads.get()), &pool)?.least())
     }
 
+    /// What it was made for.
+    #[must_use]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
     /// Where the source of a run has to rent its blocks.
     #[must_use]
     pub fn source_pool(&self) -> &BoundedPool {
@@ -167,14 +173,20 @@ impl Pipeline {
         Self { skip: documents, ..self }
     }
 
+    /// The same without windows, and these; for who has to see passages before they go through the model.
+    pub(crate) fn take_windows(&self) -> (Self, Option<Windows>) {
+        (Self { windows: None, ..self.clone() }, self.windows.clone())
+    }
+
     /// Starts a run; its results come in the order of the documents.
     ///
     /// # Errors
     ///
     /// When the pool has no room for the workspaces, or a thread cannot be started.
-    pub fn start<I>(&self, documents: I, cancel: &Cancel) -> Result<Run<Embedded>, EmbedError>
+    pub fn start<I, E>(&self, documents: I, cancel: &Cancel) -> Result<Run<Embedded>, EmbedError>
     where
-        I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+        I: Iterator<Item = Result<Document, E>> + Send + 'static,
+        E: Into<StageError> + 'static,
     {
         Ok(self.embed(Flow::source("source", documents).room(DOCUMENTS))?.start(cancel)?)
     }
@@ -214,7 +226,7 @@ impl Pipeline {
     ///
     /// The first error of any stage, or [`EmbedError::Cancelled`]. The threads of a run that failed are not waited for, as a
     /// source may be blocked in a read; they end and give back what they hold by themselves.
-    pub fn run<I>(
+    pub fn run<I, E>(
         &self,
         documents: I,
         sink: &mut dyn Sink,
@@ -222,7 +234,8 @@ impl Pipeline {
         progress: &mut dyn FnMut(&Summary),
     ) -> Result<Summary, EmbedError>
     where
-        I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+        I: Iterator<Item = Result<Document, E>> + Send + 'static,
+        E: Into<StageError> + 'static,
     {
         let mut run = self.start(documents, cancel)?;
         let mut summary = Summary::default();

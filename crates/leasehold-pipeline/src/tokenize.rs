@@ -105,6 +105,28 @@ impl Tokenizer {
     }
 }
 
+impl Tokenizer {
+    /// Tokenizes the whole of a text, without special tokens: the ids, and the byte at which each token starts.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer fails.
+    pub fn encode_whole(&self, text: &str) -> Result<(Vec<u32>, Vec<usize>), TokenizeError> {
+        let mut encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| TokenizeError::Encode { reason: error.to_string() })?;
+        // What goes beyond the limit of a passage comes in pieces.
+        let rest = encoding.take_overflowing();
+        let (mut ids, mut starts) = (Vec::new(), Vec::new());
+        for piece in std::iter::once(encoding).chain(rest) {
+            ids.extend_from_slice(piece.get_ids());
+            starts.extend(piece.get_offsets().iter().map(|offsets| offsets.0));
+        }
+        Ok((ids, starts))
+    }
+}
+
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokenizer").field("max_tokens", &self.max_tokens).finish_non_exhaustive()

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot get what it needs has failed")]
 
+#[cfg(unix)]
+mod commands;
 mod embed;
 mod formats;
 mod mistakes;
 mod resume;
+#[cfg(unix)]
+mod search;
 mod signals;
+mod summarize;
 mod support;

@@ -25,7 +25,7 @@ fn waiting(place: &Place, arguments: &[&str]) -> Child {
 
 #[test]
 fn ctrl_c_removes_the_temporary_file_and_exits_with_130() {
-    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (name, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let place = Place::new();
         let mut child = waiting(&place, &["embed", "-", "-o", "out.jsonl"]);
         while !place.names().iter().any(|name| name.ends_with(".part")) {

@@ -7,16 +7,18 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use leasehold_pipeline::Cache;
 use tempfile::TempDir;
 
 /// A directory to run the program in.
 pub(crate) struct Place {
     directory: TempDir,
+    cache: Option<Cache>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { directory: TempDir::new().unwrap() }
+        Self { directory: TempDir::new().unwrap(), cache: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -27,6 +29,30 @@ impl Place {
         let path = self.path().join(name);
         fs::write(&path, bytes).unwrap();
         path
+    }
+
+    /// A cache of its own, with the real model.
+    #[cfg(unix)]
+    pub(crate) fn with_cache(self) -> Self {
+        let cache = Cache::new(self.path().join("cache"));
+        fs::create_dir(cache.directory()).unwrap();
+        let model = Cache::of_user().unwrap().model(&mut |_| {});
+        let model = model.unwrap_or_else(|error| panic!("these tests need the model: {error}"));
+        std::os::unix::fs::symlink(model, cache.model_directory()).unwrap();
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Bytes of vectors in the cache.
+    pub(crate) fn cached(&self) -> u64 {
+        fn bytes(path: &Path) -> u64 {
+            let entries = fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+            entries
+                .map(|path| {
+                    if path.is_dir() { bytes(&path) } else { fs::metadata(path).map_or(0, |file| file.len()) }
+                })
+                .sum()
+        }
+        self.cache.as_ref().map_or(0, |cache| bytes(&cache.vectors()))
     }
 
     /// Names of all files here, in order.
@@ -42,6 +68,9 @@ impl Place {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        if let Some(cache) = &self.cache {
+            command.env("LEASEHOLD_CACHE", cache.directory());
+        }
         command
     }
 

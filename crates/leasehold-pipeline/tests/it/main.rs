@@ -6,11 +6,13 @@ mod encoder;
 mod family;
 mod fetch;
 mod flow;
+mod history;
 mod model;
 mod output;
 mod own_stage;
 mod pipeline;
 mod resume;
+mod search;
 mod sink;
 mod source;
 #[cfg(feature = "compression")]
@@ -22,5 +24,8 @@ mod source_damage;
 mod source_directories;
 #[cfg(feature = "parquet")]
 mod source_parquet;
+mod store;
+mod summarize;
 mod support;
+mod top;
 mod window;

@@ -265,7 +265,9 @@ fn memory_has_the_same_peak_for_ten_times_the_text() {
             let mut block = rents.rent_blocking::<u8>(64 << 10).unwrap();
             block.fill(b'x');
             let block = block.into_shared();
-            (0..64).map(move |line| Ok(document(&block.slice(line << 10..(line + 1) << 10), line)))
+            (0..64).map(move |line| {
+                Ok::<_, SourceError>(document(&block.slice(line << 10..(line + 1) << 10), line))
+            })
         });
         let mut sink = Kept { forget: true, ..Kept::default() };
         let summary = pipeline.run(documents, &mut sink, &Cancel::new(), &mut |_| {}).unwrap();

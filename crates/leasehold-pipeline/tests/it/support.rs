@@ -152,3 +152,20 @@ pub(crate) fn write_weights(directory: &Path, header: &str, values: &[u8]) {
     file.extend_from_slice(values);
     fs::write(directory.join("model.safetensors"), file).unwrap();
 }
+
+/// Numbers that look random and are the same in each run (xorshift64*).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+}

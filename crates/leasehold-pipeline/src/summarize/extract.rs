@@ -1,0 +1,209 @@
+//! The sentences of documents, through the model, into a summary.
+
+use std::collections::VecDeque;
+
+use leasehold::MemoryOwner;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::{Length, Summarizer, sentence::Cutter};
+use crate::{
+    cancel::Cancel,
+    document::{Document, Place},
+    error::{EmbedError, SourceError},
+    pipeline::{Pipeline, Summary},
+    sink::Sink,
+};
+
+/// Chooses the sentences that stand for a text of any length, in one pass; the rule is [`Summarizer`]'s.
+#[derive(Clone, Copy, Debug)]
+pub struct Extract {
+    /// How long the summary may be.
+    pub length: Length,
+}
+
+/// What was chosen of a text.
+#[derive(Clone, Debug)]
+pub struct Extracted {
+    /// The sentences, in the order of the text.
+    pub sentences: Vec<Sentence>,
+    /// Sentences that the text has.
+    pub of: u64,
+    /// Words of the shortest sentence that could have been chosen, for those who gave too few.
+    pub shortest: Option<usize>,
+    /// What the model did.
+    pub embedded: Summary,
+}
+
+/// A sentence and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sentence {
+    /// The sentence on one line: each run of white space in it is one space.
+    pub text: String,
+    /// Where it starts.
+    pub place: Place,
+    /// The byte behind its last.
+    pub end: u64,
+    /// How much it stands for the text.
+    pub score: f32,
+}
+
+impl Extract {
+    /// Reads all documents, usually the paragraphs of one text, and chooses among their sentences.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::run`].
+    pub fn run<I>(
+        &self,
+        pipeline: &Pipeline,
+        documents: I,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(&Summary),
+    ) -> Result<Extracted, EmbedError>
+    where
+        I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
+    {
+        let summarizer = Summarizer::new(pipeline.encoder().width(), self.length);
+        let mut sink = SummarySink { summarizer };
+        let embedded = pipeline.run(SentencesOf::new(documents), &mut sink, cancel, progress)?;
+        let (of, shortest) = (sink.summarizer.seen(), sink.summarizer.shortest());
+        let chosen = sink.summarizer.finish().into_iter();
+        let sentences = chosen.map(|chosen| Sentence { score: chosen.score, ..chosen.sentence }).collect();
+        Ok(Extracted { sentences, of, shortest, embedded })
+    }
+}
+
+/// Documents cut into sentences, which are slices of the same blocks.
+///
+/// # Examples
+/// ```no_run
+/// use leasehold::MemoryPool;
+/// use leasehold_pipeline::{Format, Input, SentencesOf, Source, Split};
+///
+/// let pool = MemoryPool::builder().build_bounded(16 << 20);
+/// let source = Source::open(vec![(Input::Standard, Format::Text(Split::Paragraph))], &pool)?;
+/// for sentence in SentencesOf::new(source) {
+///     println!("{}", sentence?.text()?);
+/// }
+/// # Ok::<(), leasehold_pipeline::SourceError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SentencesOf<I> {
+    documents: I,
+    current: Option<Current>,
+    ready: VecDeque<Document>,
+}
+
+/// The document that sentences are taken from.
+#[derive(Clone, Debug)]
+struct Current {
+    document: Document,
+    cutter: Cutter,
+    /// A place in the text, and the line it is in.
+    counted: (usize, u64),
+}
+
+/// How much of a document is cut at a time: little enough to be held, much enough that the document, which is looked through
+/// each time for changes, is not looked through too often.
+const PIECE: usize = 1 << 20;
+
+impl<I> SentencesOf<I> {
+    /// The sentences of these documents.
+    pub fn new(documents: I) -> Self {
+        Self { documents, current: None, ready: VecDeque::new() }
+    }
+}
+
+impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for SentencesOf<I> {
+    type Item = Result<Document, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(sentence) = self.ready.pop_front() {
+                return Some(Ok(sentence));
+            }
+            let Some(current) = &mut self.current else {
+                match self.documents.next()? {
+                    Ok(document) => self.current = Some(Current::new(document)),
+                    Err(error) => return Some(Err(error)),
+                }
+                continue;
+            };
+            match current.cut(&mut self.ready) {
+                Ok(true) => {}
+                Ok(false) => self.current = None,
+                Err(error) => {
+                    self.current = None;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl Current {
+    fn new(document: Document) -> Self {
+        let counted = (0, document.place.line);
+        Self { document, cutter: Cutter::default(), counted }
+    }
+
+    /// Takes the next sentences; `false` when the document is at its end.
+    fn cut(&mut self, ready: &mut VecDeque<Document>) -> Result<bool, SourceError> {
+        let document = &self.document;
+        let text = document.text()?;
+        let mut first = None;
+        while let Some(range) = self.cutter.next(text) {
+            let (at, line) = self.counted;
+            self.counted = (range.start, line + newlines(&text[at..range.start]));
+            let offset = document.place.offset + range.start as u64;
+            let place = Place { line: self.counted.1, offset, ..document.place.clone() };
+            let slice = document.text.slice(range.clone()).map_err(|_| document.changed())?;
+            ready.push_back(Document { text: slice, place, consumed: document.consumed });
+            if range.end - *first.get_or_insert(range.start) > PIECE {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn newlines(text: &str) -> u64 {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64
+}
+
+/// Gives every sentence to the summarizer.
+struct SummarySink {
+    summarizer: Summarizer<Sentence>,
+}
+
+impl Sink for SummarySink {
+    fn write(&mut self, documents: &[Document], vectors: MemoryOwner<f32>) -> Result<(), EmbedError> {
+        let width = vectors.len() / documents.len().max(1);
+        for (document, vector) in documents.iter().zip(vectors.chunks_exact(width.max(1))) {
+            let text = document.text()?;
+            let words = text.unicode_words().count();
+            let keep = || Sentence {
+                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+                place: document.place.clone(),
+                end: document.place.offset + text.len() as u64,
+                score: 0.0,
+            };
+            self.summarizer.add(vector, words, is_whole(text, words), keep);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), EmbedError> {
+        Ok(())
+    }
+}
+
+/// Words that a sentence has at least; shorter ones say nothing by themselves.
+const FEWEST_WORDS: usize = 4;
+
+/// Whether a sentence begins and ends as sentences do, and is no heading, row of a table or line of a program.
+fn is_whole(text: &str, words: usize) -> bool {
+    let end = text.trim_end_matches(|c: char| "\"'”’»)]*_`".contains(c));
+    let begins = text.chars().find(|c| c.is_alphanumeric()).is_some_and(|first| !first.is_lowercase());
+    begins && words >= FEWEST_WORDS && end.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
+}

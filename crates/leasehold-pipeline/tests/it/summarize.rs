@@ -1,0 +1,295 @@
+//! Sentences, and which of them are chosen.
+
+use std::{fs, num::NonZeroUsize};
+
+use leasehold::MemoryPool;
+use leasehold_pipeline::{
+    Cancel, Extract, Format, Input, Length, Pipeline, SentencesOf, Source, Split, Summarizer, sentences,
+};
+use tempfile::TempDir;
+
+use crate::support::{Random, encoder, pool};
+
+fn cut(text: &str) -> Vec<&str> {
+    sentences(text).map(|range| &text[range]).collect()
+}
+
+#[test]
+fn sentences_end_where_a_reader_says() {
+    let cases: [(&str, &[&str]); 15] = [
+        ("What it is to .NET. More of it.", &["What it is to .NET.", "More of it."]),
+        ("One. Two! Three?", &["One.", "Two!", "Three?"]),
+        ("One goes\nover a line. Two.", &["One goes\nover a line.", "Two."]),
+        (
+            "Dr. A. B. Reed met Mr. Fox at 3.15 p.m. today.",
+            &["Dr. A. B. Reed met Mr. Fox at 3.15 p.m. today."],
+        ),
+        ("She lives in the U.S. He does not.", &["She lives in the U.S.", "He does not."]),
+        ("The U.S. Senate met. No. 5 won.", &["The U.S. Senate met.", "No. 5 won."]),
+        ("“Go!” she said. “Now.” He went.", &["“Go!” she said.", "“Now.”", "He went."]),
+        ("Wait... what? Yes.", &["Wait... what?", "Yes."]),
+        (
+            "See pp. 3 and Fig. IV of it (cf. Reed). Done.",
+            &["See pp. 3 and Fig. IV of it (cf. Reed).", "Done."],
+        ),
+        ("彼は来た。私は行く。", &["彼は来た。", "私は行く。"]),
+        ("Él vino. ¿Y tú?", &["Él vino.", "¿Y tú?"]),
+        ("TITLE\n=====\n\nText is here.\n\n---\n\nMore", &["TITLE", "Text is here.", "More"]),
+        ("> quoted over\n> two lines. And\n> more.", &["quoted over\n> two lines.", "And\n> more."]),
+        ("Use v1.2.3 of foo.rs. It works.", &["Use v1.2.3 of foo.rs.", "It works."]),
+        ("no full stop\r\n\r\nat all\r\n", &["no full stop", "at all"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(cut(text), expected, "of {text:?}");
+    }
+}
+
+#[test]
+fn text_without_words_has_no_sentences() {
+    for text in ["", " \n\t\n", "---\n...\n***", "\u{2028}", "#\n##"] {
+        assert_eq!(cut(text), [""; 0], "of {text:?}");
+    }
+}
+
+#[test]
+fn a_paragraph_of_any_length_gives_what_its_sentences_give() {
+    let mut random = Random::new(3);
+    let sentence = |random: &mut Random| {
+        let words: Vec<String> = (0..3 + random.below(40)).map(|i| format!("w{}é", i * 7 % 13)).collect();
+        format!("So {}.", words.join(" "))
+    };
+    let expected: Vec<String> = (0..3000).map(|_| sentence(&mut random)).collect();
+    let text = expected.join(" ");
+    assert!(text.len() > 4 * 64 * 1024, "several windows long");
+    assert_eq!(cut(&text), expected);
+}
+
+#[test]
+fn a_sentence_without_an_end_is_cut_between_words_and_loses_nothing() {
+    let text = "word ".repeat(100_000);
+    let found = cut(&text);
+    assert!(found.len() > 1 && found.iter().all(|piece| piece.len() <= 64 * 1024));
+    assert_eq!(found.join(" ").len(), text.trim_end().len());
+    let line = "é".repeat(200_000);
+    assert_eq!(cut(&line).concat(), line);
+}
+
+#[test]
+fn sentences_lie_in_order_and_cover_every_word() {
+    let pieces = [
+        "Dr.", "Owls", "fly.", "\n", "\n\n", " ", "é", "1.", "- ", "a)", "\r\n", "# ", "!", "  ", "U.S.",
+        "…", "“", "猫。",
+    ];
+    let mut random = Random::new(4);
+    for _ in 0..3000 {
+        let text: String = (0..random.below(30)).map(|_| pieces[random.below(pieces.len())]).collect();
+        let mut covered = vec![false; text.len()];
+        let mut end = 0;
+        for range in sentences(&text) {
+            assert!(range.start >= end && range.start < range.end, "{range:?} of {text:?}");
+            let sentence = &text[range.clone()];
+            assert_eq!(sentence, sentence.trim(), "of {text:?}");
+            assert!(sentence.contains(char::is_alphanumeric), "{sentence:?} of {text:?}");
+            covered[range.clone()].fill(true);
+            end = range.end;
+        }
+        for (at, character) in text.char_indices().filter(|(_, character)| character.is_alphabetic()) {
+            // The marker of an item is no word.
+            assert!(covered[at] || text[at..].starts_with("a)"), "{character} at {at} of {text:?}");
+        }
+    }
+}
+
+/// A sentence for the oracle: its vector, its words, and whether it is whole.
+type Made = (Vec<f32>, usize, bool);
+
+const WIDTH: usize = 6;
+
+fn made(random: &mut Random, most: usize) -> Vec<Made> {
+    (0..random.below(most))
+        .map(|_| {
+            let raw: Vec<f64> = (0..WIDTH).map(|_| random.below(2000) as f64 - 700.0).collect();
+            let length = raw.iter().map(|value| value * value).sum::<f64>().sqrt();
+            let vector = raw.iter().map(|value| (value / length) as f32).collect();
+            (vector, 1 + random.below(30), random.below(4) > 0)
+        })
+        .collect()
+}
+
+fn dot(a: &[f32], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * b).sum()
+}
+
+fn wide(vector: &[f32]) -> Vec<f64> {
+    vector.iter().copied().map(f64::from).collect()
+}
+
+/// The rule word for word, in f64, with nothing remembered from one choice to the next.
+fn oracle(made: &[Made], sentences: usize, words: usize) -> Vec<usize> {
+    let weight = |whole: bool| if whole { 1.0 } else { 0.5 };
+    let mut centroid = vec![0.0; WIDTH];
+    for (vector, _, whole) in made {
+        centroid.iter_mut().zip(vector).for_each(|(sum, value)| *sum += weight(*whole) * f64::from(*value));
+    }
+    let length = centroid.iter().map(|value| value * value).sum::<f64>().sqrt();
+    centroid.iter_mut().for_each(|value| *value /= length);
+    let score = |at: usize| {
+        let (vector, _, whole) = &made[at];
+        weight(*whole) * dot(vector, &centroid) * (1.0 + 0.5 * (-(at as f64) / 10.0).exp2())
+    };
+    let mut chosen: Vec<usize> = Vec::new();
+    while chosen.len() < sentences {
+        let left = words - chosen.iter().map(|at| made[*at].1).sum::<usize>();
+        let nearest = |at: usize| {
+            chosen.iter().map(|other| dot(&made[at].0, &wide(&made[*other].0))).fold(0.0, f64::max)
+        };
+        let open =
+            (0..made.len()).filter(|at| !chosen.contains(at) && made[*at].1 <= left && nearest(*at) < 0.95);
+        let value = |at: usize| 0.8 * score(at) - 0.2 * nearest(at);
+        let Some(best) = open.max_by(|a, b| value(*a).total_cmp(&value(*b)).then(b.cmp(a))) else { break };
+        chosen.push(best);
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+fn summary(made: &[Made], length: Length) -> Vec<usize> {
+    let mut summarizer = Summarizer::new(WIDTH, length);
+    for (at, (vector, words, whole)) in made.iter().enumerate() {
+        summarizer.add(vector, *words, *whole, || at);
+    }
+    let chosen = summarizer.finish();
+    assert!(chosen.iter().all(|chosen| chosen.order == chosen.sentence as u64));
+    chosen.into_iter().map(|chosen| chosen.sentence).collect()
+}
+
+#[test]
+fn what_is_chosen_is_what_the_rule_says() {
+    let mut random = Random::new(5);
+    for _ in 0..300 {
+        let made = made(&mut random, 60);
+        let sentences = random.below(12);
+        let words = random.below(150);
+        assert_eq!(summary(&made, Length::Sentences(sentences)), oracle(&made, sentences, usize::MAX >> 1));
+        assert_eq!(summary(&made, Length::Words(words)), oracle(&made, usize::MAX, words));
+    }
+}
+
+#[test]
+fn what_repeats_a_chosen_sentence_is_passed_over() {
+    let repeated = vec![0.6, 0.8, 0.0, 0.0, 0.0, 0.0];
+    let other = vec![0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+    let made: Vec<Made> =
+        [&repeated, &repeated, &other, &repeated, &other].map(|vector| (vector.clone(), 5, true)).into();
+    assert_eq!(summary(&made, Length::Sentences(5)), [0, 2]);
+}
+
+#[test]
+fn a_text_of_any_length_is_summarized_in_the_same_memory() {
+    let mut random = Random::new(6);
+    let mut summarizer = Summarizer::new(WIDTH, Length::Words(120));
+    // Late in the text, and nearer to its centroid than the rest, but for the first sentences.
+    let mut planted = Vec::new();
+    for at in 0..20_000_usize {
+        let mut vector = [0.0; WIDTH];
+        if at % 5000 == 4999 {
+            vector[..2].copy_from_slice(&[0.8, 0.6]);
+            vector[2 + at / 5000] = 0.5;
+            planted.push(at);
+        } else {
+            vector[0] = 0.3 + random.below(100) as f32 / 1000.0;
+            vector[1] = 0.2 + random.below(100) as f32 / 1000.0;
+            vector[2 + random.below(4)] = if random.below(2) == 0 { 1.0 } else { -1.0 };
+        }
+        let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        let unit = vector.map(|value| value / length);
+        summarizer.add(&unit, 10, true, || at);
+        assert!(summarizer.candidates() <= 2048);
+    }
+    assert_eq!(summarizer.seen(), 20_000);
+    let chosen: Vec<usize> = summarizer.finish().into_iter().map(|chosen| chosen.sentence).collect();
+    assert!(chosen.len() <= 12 && chosen.is_sorted());
+    for at in planted {
+        assert!(chosen.contains(&at), "sentence {at} is not among {chosen:?}");
+    }
+}
+
+#[test]
+fn a_long_summary_of_a_long_text_has_the_length_that_was_asked_for() {
+    let mut random = Random::new(7);
+    let mut summarizer = Summarizer::new(16, Length::Sentences(700));
+    for at in 0..8000 {
+        let mut vector: Vec<f32> = (0..16).map(|_| random.below(2000) as f32 - 900.0).collect();
+        let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        vector.iter_mut().for_each(|value| *value /= length);
+        summarizer.add(&vector, 1, true, || at);
+    }
+    assert_eq!(summarizer.finish().len(), 700);
+}
+
+#[test]
+fn of_nothing_there_is_no_summary() {
+    assert!(summary(&[], Length::Sentences(3)).is_empty());
+    let zero: Vec<Made> = vec![(vec![0.0; WIDTH], 1, true)];
+    assert_eq!(summary(&zero, Length::Sentences(1)), [0]);
+    assert!(summary(&zero, Length::Words(0)).is_empty());
+}
+
+/// A source of the paragraphs of a file with this text.
+fn paragraphs(place: &TempDir, text: &str) -> Source {
+    let path = place.path().join("text.txt");
+    fs::write(&path, text).unwrap();
+    Source::open(vec![(Input::File(path), Format::Text(Split::Paragraph))], pool()).unwrap()
+}
+
+#[test]
+fn sentences_know_their_places_in_the_file() {
+    let place = TempDir::new().unwrap();
+    // Several pieces of a mebibyte, and lines that end in the midst of sentences.
+    let sentence = |number: usize| format!("Sentence {number} is\nlonger \u{e9} than one line.");
+    let mut text = "\u{feff}# Heading\nFirst one. Second\none.\n\n\n- item\n\n".to_owned();
+    let many: Vec<String> = (0..60_000).map(sentence).collect();
+    text += &many.join(" ");
+    let mut count = 0;
+    for document in SentencesOf::new(paragraphs(&place, &text)) {
+        let document = document.unwrap();
+        let (said, start) = (document.text().unwrap(), document.place.offset as usize);
+        assert_eq!(&text[start..start + said.len()], said);
+        if count % 1000 < 6 {
+            assert_eq!(document.place.line as usize, 1 + text[..start].matches('\n').count(), "{said:?}");
+        }
+        match count {
+            0 => assert_eq!(said, "Heading"),
+            2 => assert_eq!(said, "Second\none."),
+            3 => assert_eq!(said, "item"),
+            4.. => assert_eq!(said, many[count - 4]),
+            _ => {}
+        }
+        count += 1;
+    }
+    assert_eq!(count, 60_004);
+}
+
+#[test]
+fn a_summary_has_sentences_of_the_text_in_its_order() {
+    let place = TempDir::new().unwrap();
+    let text = "OWLS\n\nOwls are birds\nof the night. They hunt mice in the dark and in silence.\n\n\
+                | a | table |\n\nMost owls hunt alone at night. This has nothing to do with it at all.";
+    let memory = MemoryPool::builder().build_bounded(64 << 20);
+    let pipeline = Pipeline::new(encoder(), NonZeroUsize::MIN, &memory).unwrap();
+    let cancel = Cancel::new();
+    let extract = Extract { length: Length::Sentences(2) };
+    let extracted = extract.run(&pipeline, paragraphs(&place, text), &cancel, &mut |_| {}).unwrap();
+    assert_eq!(extracted.of, 6);
+    let texts: Vec<&str> = extracted.sentences.iter().map(|sentence| sentence.text.as_str()).collect();
+    assert_eq!(texts[0], "Owls are birds of the night.", "{texts:?}");
+    assert_eq!(texts.len(), 2);
+    let first = &extracted.sentences[0];
+    assert_eq!((first.place.line, first.place.offset, first.end), (3, 6, 34));
+    let extract = Extract { length: Length::Words(3) };
+    let short = extract.run(&pipeline, paragraphs(&place, text), &cancel, &mut |_| {}).unwrap();
+    assert!(
+        short.sentences.iter().all(|sentence| sentence.text == "OWLS" || sentence.text == "| a | table |")
+    );
+    assert_eq!(short.shortest, Some(1));
+}
