@@ -49,7 +49,10 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
-/// Ends the program because arguments that are right by themselves are wrong together.
-pub(crate) fn contradiction(message: &str) -> ! {
-    Arguments::command().error(ErrorKind::ValueValidation, message).exit()
+/// Ends the program because arguments of a command that are right by themselves are wrong together.
+pub(crate) fn contradiction(command: &str, message: &str) -> ! {
+    let mut program = Arguments::command();
+    program.build();
+    let mut command = program.find_subcommand(command).cloned().unwrap_or(program);
+    command.error(ErrorKind::ValueValidation, message).exit()
 }

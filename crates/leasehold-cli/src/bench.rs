@@ -163,10 +163,13 @@ struct Pool {
 impl Pool {
     fn of(machine: &Machine) -> Self {
         let pools = machine.pipeline.pools().map(BoundedPool::stats);
-        // The first has the budget, of which the others are shares.
+        // The first has the budget, of which the others are shares, used or not.
+        let shares = &pools[1..];
+        let shared: usize = shares.iter().filter_map(|share| share.budget).sum();
+        let used: usize = shares.iter().map(|share| share.peak_bytes).sum();
         Self {
             budget: pools[0].budget.unwrap_or(0),
-            peak: pools[0].peak_bytes,
+            peak: pools[0].peak_bytes.saturating_sub(shared) + used,
             hits: pools.iter().map(leasehold::PoolStats::hits).sum(),
             misses: pools.iter().map(leasehold::PoolStats::misses).sum(),
             waited: pools.iter().map(|pool| pool.waited).sum(),
@@ -220,11 +223,11 @@ impl Figures {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:.0} tokens/s: {} tokens of {} passages ({} MiB) in {seconds:.1} s; text {}, {}, threads {}\n",
+            "{:.0} tokens/s: {} tokens of {} passages ({} KiB) in {seconds:.1} s; text {}, {}, threads {}\n",
             self.tokens_per_second(),
             self.tokens,
             self.passages,
-            self.bytes >> 20,
+            self.bytes >> 10,
             self.input,
             self.precision,
             self.threads,

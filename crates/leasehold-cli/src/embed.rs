@@ -1,14 +1,16 @@
 //! `leasehold embed`.
 
 use std::{
+    fs::{self, File},
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::Ordering,
 };
 
+use anyhow::Context;
 use clap::Args;
-use leasehold_pipeline::{Job, Resume, Sink, Source};
+use leasehold_pipeline::{Job, Resume, Sink, Source, replay};
 
 use crate::{
     arguments::contradiction,
@@ -18,6 +20,9 @@ use crate::{
     progress::{Progress, Skipped},
     signals::Signals,
 };
+
+/// Name of the command.
+const NAME: &str = "embed";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,7 +75,8 @@ pub(crate) struct Embed {
     ///
     /// Until the output is whole it grows in PATH.part, and PATH.part.state says how far it is. Both stay when the
     /// run is ended. The next run must have the same inputs, model and options, and reads the inputs again, without
-    /// embedding them again; - for standard input must be given the same text again. Works for .jsonl and .npy.
+    /// embedding them again; - for standard input must be given the same text again. Parquet and .arrow
+    /// are made of the part at the end, so both need room on the disk then. Works for every format but terminal.
     #[arg(long)]
     resume: bool,
 
@@ -82,11 +88,11 @@ impl Embed {
     /// Embeds every input. What can be wrong is looked at from cheap to dear: arguments, inputs, output, model.
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
         if self.resume && self.output == Path::new("-") {
-            contradiction("standard output cannot be resumed; name a file with --output");
+            contradiction(NAME, "standard output cannot be resumed; name a file with --output");
         }
         let format = OutputFormat::of(&self.output, self.format);
-        let format = format.unwrap_or_else(|message| contradiction(&message));
-        self.inputs.check()?;
+        let format = format.unwrap_or_else(|message| contradiction(NAME, &message));
+        self.inputs.check(NAME)?;
         let on_terminal = self.output == Path::new("-") && io::stdout().is_terminal();
         let progress = Progress::new(on_terminal);
         if self.resume {
@@ -113,7 +119,8 @@ impl Embed {
         let done = resume.documents();
         let mut target = Target::resumed(&self.output, file);
         let run = self.prepare(done, progress, signals)?;
-        let mut sink = format.sink(&mut target, run.machine.encoder.width(), done)?;
+        let width = run.machine.encoder.width();
+        let mut sink = format.growing().sink(&mut target, width, done)?;
         let mut resumable = resume.sink(&mut *sink)?;
         if let Err(error) = run.into_sink(&mut resumable) {
             // What cannot be noted is done again; the reason for the end is what matters.
@@ -122,9 +129,27 @@ impl Embed {
         }
         let resume = resumable.into_resume();
         drop(sink);
-        target.commit()?;
+        if format.growing() == format {
+            target.commit()?;
+        } else {
+            self.turn_into(format, width, signals)?;
+        }
         resume.finish()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Makes the output of the stream that a part is, in a format that cannot grow itself.
+    fn turn_into(&self, format: OutputFormat, width: usize, signals: &Signals) -> anyhow::Result<()> {
+        let output = fs::canonicalize(&self.output).unwrap_or_else(|_| self.output.clone());
+        let [part, _] = Resume::files(&output);
+        let name = part.display().to_string();
+        let stream = File::open(&part).with_context(|| format!("cannot open {name}"))?;
+        let mut target = Target::open(&output, signals)?;
+        let mut sink = format.sink(&mut target, width, 0)?;
+        replay(stream, &name, &mut *sink)?;
+        drop(sink);
+        target.commit()?;
+        fs::remove_file(&part).with_context(|| format!("cannot remove {name}"))
     }
 
     /// What the output depends on.

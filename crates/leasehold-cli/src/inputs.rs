@@ -49,13 +49,13 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// Ends the program where the arguments contradict each other, and makes sure that every input is there, before anything
     /// is made or fetched.
-    pub(crate) fn check(&self) -> Result<(), SourceError> {
+    pub(crate) fn check(&self, command: &str) -> Result<(), SourceError> {
         match (self.from, self.by) {
             (Some(from), Some(_)) if from != InputFormat::Text => {
-                contradiction("--by is for text, not for other formats");
+                contradiction(command, "--by is for text, not for other formats");
             }
             (Some(InputFormat::Text), None) if self.field.is_some() => {
-                contradiction("text has no fields for --field");
+                contradiction(command, "text has no fields for --field");
             }
             _ => {}
         }
@@ -89,7 +89,7 @@ impl Inputs {
             ("--field", self.field.clone()),
             ("--by", self.by.as_ref().and_then(name)),
             ("--window", self.window.map(|window| window.to_string())),
-            ("--overlap", self.window.map(|_| self.overlap.to_string())),
+            ("--overlap", (self.overlap > 0).then(|| self.overlap.to_string())),
         ]
     }
 

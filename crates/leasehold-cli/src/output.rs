@@ -72,6 +72,14 @@ impl OutputFormat {
         }
     }
 
+    /// How the part of an output grows that may take several runs: as itself where its format allows that.
+    pub(crate) fn growing(self) -> Self {
+        match self {
+            Self::Parquet | Self::Arrow => Self::Arrows,
+            other => other,
+        }
+    }
+
     /// Writes vectors of `width` values to `target`, which has so many already.
     pub(crate) fn sink(
         self,
@@ -82,6 +90,7 @@ impl OutputFormat {
         let name = target.name.clone();
         Ok(match self {
             Self::Npy if rows > 0 => Box::new(NpySink::resume(target, width, rows, name)),
+            Self::Arrows if rows > 0 => Box::new(ArrowSink::resume_stream(target, width, name)?),
             Self::Jsonl => Box::new(JsonlSink::new(target, name)),
             Self::Npy => Box::new(NpySink::new(target, width, name)?),
             Self::Parquet => Box::new(ParquetSink::new(target, width, name)?),

@@ -91,7 +91,7 @@ pub(crate) struct Search {
 impl Search {
     /// Searches every input. What can be wrong is looked at from cheap to dear: inputs, model.
     pub(crate) fn run(&self, signals: &Signals) -> anyhow::Result<ExitCode> {
-        self.inputs.check()?;
+        self.inputs.check("search")?;
         let mut progress = Progress::new(false);
         let mut machine = self.computing.prepare(&progress)?;
         machine.pipeline = self.inputs.cut(machine.pipeline)?;

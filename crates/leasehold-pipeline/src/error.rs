@@ -257,6 +257,14 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// What was written for another format to be made of it cannot be read.
+    #[error("cannot read {target} back")]
+    ReadBack {
+        /// What was written.
+        target: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// Writing failed, for example because the disk is full; what was written has been removed.
     #[error("cannot write {target}")]
     Write {
@@ -288,7 +296,7 @@ pub enum ResumeError {
         path: PathBuf,
     },
     /// The format is not one that can be gone on with.
-    #[error("this output format cannot be resumed; write .jsonl or .npy")]
+    #[error("this output format cannot be resumed; write .jsonl, .npy or .arrows")]
     Format,
     /// There is a part without a state.
     #[error("{} is in the way: no run that can be resumed has left it; remove or rename it", path.display())]

@@ -37,10 +37,10 @@ pub use output::OutputFile;
 pub use pipeline::{Pipeline, Summary};
 pub use resume::{Job, ResumableSink, Resume};
 pub use search::{Fingerprint, Found, Hit, Key, Search, StoreEvent, StoreStats, Top, VectorStore, dot};
-#[cfg(feature = "arrow")]
-pub use sink::ArrowSink;
 #[cfg(feature = "parquet")]
 pub use sink::ParquetSink;
+#[cfg(feature = "arrow")]
+pub use sink::{ArrowSink, replay};
 pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
 pub use source::{Format, Input, Source, Split, panic_is_caught};
 pub use summarize::{

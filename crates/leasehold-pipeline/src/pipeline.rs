@@ -102,7 +102,8 @@ pub struct Summary {
 }
 
 impl Pipeline {
-    /// Divides what is left of the pool's budget for runs with so many threads that run the model.
+    /// Divides what is left of the pool's budget for runs with so many threads that run the model. Nothing is left then, so
+    /// what else shall be rented of the pool, such as a [`Worker`](crate::Worker), comes first.
     ///
     /// # Errors
     ///
@@ -112,9 +113,13 @@ impl Pipeline {
         let model = encoder.model();
         let needs = Needs::of(model.config(), model.precision(), &rooms, pool)?;
         let budget = pool.stats().budget.unwrap_or(usize::MAX);
-        let rest = budget.checked_sub(needs.sum()).filter(|rest| *rest >= LEAST_FOR_TEXT);
-        let too_small = || EmbedError::BudgetTooSmall { budget, least: needs.least() };
-        // What others rent of the same pool is in the way, too.
+        // The weights have theirs already.
+        let wanted = needs.workspaces + needs.batches + needs.vectors;
+        let free = pool.free();
+        let rest = free.checked_sub(wanted).filter(|rest| *rest >= LEAST_FOR_TEXT);
+        let too_small =
+            || EmbedError::BudgetTooSmall { budget, least: budget - free + wanted + LEAST_FOR_TEXT };
+        // Somebody else may have been faster.
         let share = |bytes| pool.share(bytes).map_err(|_| too_small());
         Ok(Self {
             encoder: encoder.clone(),
@@ -173,9 +178,10 @@ impl Pipeline {
         Self { skip: documents, ..self }
     }
 
-    /// The same without windows, and these; for who has to see passages before they go through the model.
+    /// The same, passing over nothing and without windows, and these; for who has to see each passage before it goes through
+    /// the model.
     pub(crate) fn take_windows(&self) -> (Self, Option<Windows>) {
-        (Self { windows: None, ..self.clone() }, self.windows.clone())
+        (Self { windows: None, skip: 0, ..self.clone() }, self.windows.clone())
     }
 
     /// Starts a run; its results come in the order of the documents.
@@ -275,7 +281,8 @@ impl Rooms {
 /// Bytes of the budget that a run takes, but for text.
 #[derive(Clone, Copy, Debug)]
 struct Needs {
-    model: usize,
+    weights: usize,
+    workspaces: usize,
     batches: usize,
     vectors: usize,
 }
@@ -293,17 +300,15 @@ impl Needs {
         let batches = rooms.batches + 1 + rooms.tokenizers + rooms.threads;
         let vectors = rooms.vectors + 1 + rooms.threads + KEPT;
         Ok(Self {
-            model: weights + rooms.threads * workspace,
+            weights,
+            workspaces: rooms.threads * workspace,
             batches: batches * Tokenize::cost(pool, batch_tokens)?,
             vectors: vectors * Encode::cost(pool, config.hidden_size)?,
         })
     }
 
-    fn sum(&self) -> usize {
-        self.model + self.batches + self.vectors
-    }
-
+    /// The least budget that is enough for all.
     fn least(&self) -> usize {
-        self.sum() + LEAST_FOR_TEXT
+        self.weights + self.workspaces + self.batches + self.vectors + LEAST_FOR_TEXT
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::support::Place;
+use crate::support::{Place, places};
 
 fn signal(name: &str, child: &Child) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
@@ -39,6 +39,39 @@ fn ctrl_c_removes_the_temporary_file_and_exits_with_130() {
         assert_eq!(output.status.code(), Some(code));
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
         assert!(place.names().is_empty(), "{:?}", place.names());
+    }
+}
+
+#[test]
+fn parquet_and_arrow_are_gone_on_with_where_a_run_was_ended() {
+    for name in ["out.parquet", "out.arrow"] {
+        let place = Place::new();
+        let arguments = ["embed", "-", "--resume", "-o", name];
+        let mut child = waiting(&place, &arguments);
+        let part = place.path().join(format!("{name}.part"));
+        // The schema alone is shorter than a vector.
+        while std::fs::metadata(&part).map_or(0, |part| part.len()) < 384 * 4 {
+            std::thread::yield_now();
+        }
+        let stdin = child.stdin.take();
+        signal("-INT", &child);
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+        drop(stdin);
+        assert_eq!(place.names(), [format!("{name}.part"), format!("{name}.part.state")]);
+        let state = std::fs::read_to_string(place.path().join(format!("{name}.part.state"))).unwrap();
+        assert!(state.contains("\"documents\":1"), "{state}");
+        let run = place.run_with_input(&arguments, b"x\ny\n\nz\n");
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (Some(0), "", ""));
+        assert_eq!(place.names(), [name]);
+        // A run that was not ended writes as many bytes.
+        let resumed = std::fs::metadata(place.path().join(name)).unwrap().len();
+        let other = format!("other.{}", &name[4..]);
+        place.run_with_input(&["embed", "-", "-o", &other], b"x\ny\n\nz\n");
+        assert_eq!(std::fs::metadata(place.path().join(&other)).unwrap().len(), resumed);
+        if name == "out.parquet" {
+            let run = place.run(&["embed", name]);
+            assert_eq!(places(&run.records()), [("x", name, 1), ("y", name, 2), ("z", name, 3)]);
+        }
     }
 }
 

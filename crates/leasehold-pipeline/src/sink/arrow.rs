@@ -39,7 +39,23 @@ pub struct ArrowSink<W: Write> {
 
 enum Writer<W: Write> {
     File(FileWriter<W>),
-    Stream(StreamWriter<W>),
+    Stream(StreamWriter<Gate<W>>),
+}
+
+/// Passes on what is written once it is open: a stream that is gone on with has its beginning already.
+struct Gate<W> {
+    writer: W,
+    open: bool,
+}
+
+impl<W: Write> Write for Gate<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.open { self.writer.write(bytes) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.open { self.writer.flush() } else { Ok(()) }
+    }
 }
 
 impl<W: Write> ArrowSink<W> {
@@ -59,7 +75,24 @@ impl<W: Write> ArrowSink<W> {
     ///
     /// When the beginning cannot be written.
     pub fn stream(writer: W, width: usize, target: impl Into<String>) -> Result<Self, SinkError> {
-        let open = |writer, schema: &Schema| StreamWriter::try_new(writer, schema).map(Writer::Stream);
+        let open = |writer, schema: &Schema| {
+            StreamWriter::try_new(Gate { writer, open: true }, schema).map(Writer::Stream)
+        };
+        Self::new(writer, width, target.into(), open)
+    }
+
+    /// Goes on with a stream behind the batches that an earlier sink has written to `writer`, which stands at its end.
+    ///
+    /// # Errors
+    ///
+    /// When vectors cannot be as long.
+    pub fn resume_stream(writer: W, width: usize, target: impl Into<String>) -> Result<Self, SinkError> {
+        let open = |writer, schema: &Schema| {
+            let mut stream = StreamWriter::try_new(Gate { writer, open: false }, schema)?;
+            stream.flush()?;
+            stream.get_mut().open = true;
+            Ok(Writer::Stream(stream))
+        };
         Self::new(writer, width, target.into(), open)
     }
 
@@ -103,6 +136,17 @@ impl<W: Write> Sink for ArrowSink<W> {
             return Ok(());
         }
         Ok(self.write_batch(lend(vectors))?)
+    }
+
+    fn checkpoint(&mut self) -> Result<bool, EmbedError> {
+        match &mut self.writer {
+            // The list at its end cannot be gone on with.
+            Writer::File(_) => Ok(false),
+            Writer::Stream(writer) => {
+                writer.flush().map_err(|error| failure(&self.target, error))?;
+                Ok(true)
+            }
+        }
     }
 
     fn finish(&mut self) -> Result<(), EmbedError> {

@@ -6,14 +6,16 @@ mod jsonl;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "arrow")]
+mod replay;
 mod terminal;
 
 use leasehold::MemoryOwner;
 
-#[cfg(feature = "arrow")]
-pub use self::arrow::ArrowSink;
 #[cfg(feature = "parquet")]
 pub use self::parquet::ParquetSink;
+#[cfg(feature = "arrow")]
+pub use self::{arrow::ArrowSink, replay::replay};
 pub use self::{jsonl::JsonlSink, npy::NpySink, terminal::TerminalSink};
 use crate::{document::Document, error::EmbedError};
 

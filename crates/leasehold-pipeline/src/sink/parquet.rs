@@ -66,9 +66,11 @@ impl<W: Write + Send> ParquetSink<W> {
     }
 
     fn write_group(&mut self) -> Result<(), SinkError> {
-        let rows = std::mem::take(&mut self.rows);
+        let rows = &self.rows;
         let written = self.writer.next_row_group().and_then(|group| rows.write(group, self.width));
-        written.map_err(|error| failure(&self.target, error))
+        written.map_err(|error| failure(&self.target, error))?;
+        self.rows.clear();
+        Ok(())
     }
 }
 
@@ -77,6 +79,10 @@ impl<W: Write + Send> Sink for ParquetSink<W> {
         for document in documents {
             self.rows.push(document, &self.target)?;
         }
+        // Room for a whole group at once, which is touched only as it is filled: growing would take up twice as much.
+        self.rows.vectors.reserve_exact(
+            (ROW_GROUP / size_of::<f32>() + vectors.len()).saturating_sub(self.rows.vectors.len()),
+        );
         self.rows.vectors.extend_from_slice(&vectors);
         drop(vectors);
         if self.rows.bytes() >= ROW_GROUP {
@@ -165,6 +171,15 @@ impl Rows {
         self.texts.push(ByteArray::from(text.as_bytes().to_vec()));
         self.text_bytes += text.len() + 2 * size_of::<ByteArray>();
         Ok(())
+    }
+
+    /// Takes everything out, and keeps the room.
+    fn clear(&mut self) {
+        self.paths.clear();
+        self.lines.clear();
+        self.texts.clear();
+        self.text_bytes = 0;
+        self.vectors.clear();
     }
 
     fn bytes(&self) -> usize {

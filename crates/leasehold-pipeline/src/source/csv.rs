@@ -45,6 +45,7 @@ impl Table {
         &self.window
     }
 
+    #[cfg(feature = "directories")]
     pub(super) fn window_mut(&mut self) -> &mut Window {
         &mut self.window
     }

@@ -25,6 +25,7 @@ pub(super) struct Named {
     pub(super) input: Input,
     pub(super) format: Format,
     /// Whether it was found in a directory, where there may be files that are no text.
+    #[cfg(feature = "directories")]
     pub(super) found: bool,
 }
 
@@ -55,6 +56,10 @@ impl Files {
         self.left_out.extend(fs::canonicalize(path));
     }
 
+    #[cfg_attr(
+        not(feature = "directories"),
+        expect(clippy::never_loop, reason = "only directories make it look again")
+    )]
     fn next_file(&mut self) -> Result<Option<Named>, SourceError> {
         loop {
             #[cfg(feature = "directories")]
@@ -80,7 +85,12 @@ impl Files {
                 Input::File(path) => format.of(path),
                 Input::Standard => format.of(Path::new("-")),
             };
-            return Ok(Some(Named { input, format, found: false }));
+            return Ok(Some(Named {
+                input,
+                format,
+                #[cfg(feature = "directories")]
+                found: false,
+            }));
         }
     }
 }

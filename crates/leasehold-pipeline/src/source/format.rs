@@ -70,6 +70,7 @@ impl Format {
     }
 
     /// Whether the file is one of those that this format reads in a directory.
+    #[cfg(feature = "directories")]
     pub(super) fn wants(&self, path: &Path) -> bool {
         match self {
             Self::ByEnding { field: Some(_), .. } => {

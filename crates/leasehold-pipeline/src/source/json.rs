@@ -15,8 +15,12 @@ use crate::{
 
 /// The document that a field of the JSON object in `line` holds; `None` where it is null.
 ///
-/// A string without escapes stays where it is: the result is a slice of the same block.
-pub(super) fn field(line: &Document, name: &str) -> Result<Option<Document>, SourceError> {
+/// A string without escapes stays where it is: the result is a slice of the same block. For any other `rent` gives one.
+pub(super) fn field(
+    line: &Document,
+    name: &str,
+    rent: impl FnOnce(usize) -> Result<MemoryOwner<u8>, SourceError>,
+) -> Result<Option<Document>, SourceError> {
     let json = |reason: String| SourceError::Json {
         path: line.place.path.to_path_buf(),
         line: line.place.line,
@@ -33,11 +37,15 @@ pub(super) fn field(line: &Document, name: &str) -> Result<Option<Document>, Sou
         Some(None) => return Ok(None),
         Some(Some(Cow::Borrowed(part))) => {
             let start = part.as_ptr().addr() - text.as_ptr().addr();
-            line.text.slice(start..start + part.len())
+            let text = line.text.slice(start..start + part.len());
+            text.map_err(|error| json(error.to_string()))?
         }
-        Some(Some(Cow::Owned(part))) => Text::new(MemoryOwner::from(part).into_shared()),
+        Some(Some(Cow::Owned(part))) => {
+            let mut block = rent(part.len())?;
+            block.copy_from_slice(part.as_bytes());
+            Text::checked(block.into_shared())
+        }
     };
-    let text = text.map_err(|error| json(error.to_string()))?;
     Ok(Some(Document { text, place: line.place.clone(), consumed: line.consumed }))
 }
 

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, fs::File, path::Path, sync::Arc};
 
 use leasehold::SharedOwner;
 use parquet::{
-    basic::{ConvertedType, Type},
+    basic::{Compression, ConvertedType, Type},
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, ByteArrayType},
     errors::ParquetError,
@@ -61,6 +61,9 @@ impl Rows {
         let file = decoded(|| SerializedFileReader::new(file)).map_err(failed)?;
         let metadata = file.metadata().file_metadata();
         let column = find(metadata.schema_descr(), column).map_err(failed)?;
+        let groups = file.metadata().row_groups();
+        let codecs = groups.iter().map(|group| group.column(column).compression());
+        check_codecs(codecs).map_err(failed)?;
         let rows = u64::try_from(metadata.num_rows()).unwrap_or(0);
         Ok(Self {
             path,
@@ -214,5 +217,15 @@ fn find(schema: &SchemaDescriptor, name: &str) -> Result<usize, String> {
             Err(format!("the column {name:?} holds {kind}; name one of strings with --field"))
         }
         other => Err(format!("the column {name:?} holds {other}; name one of strings with --field")),
+    }
+}
+
+/// Whether all pages can be decompressed: known before the first is read.
+fn check_codecs(mut codecs: impl Iterator<Item = Compression>) -> Result<(), String> {
+    match codecs.find(|codec| matches!(codec, Compression::BROTLI(_) | Compression::LZO)) {
+        Some(codec) => {
+            Err(format!("compressed as {codec}, which is not supported; write it with zstd or snappy"))
+        }
+        None => Ok(()),
     }
 }

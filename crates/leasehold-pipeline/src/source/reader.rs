@@ -5,10 +5,7 @@ use std::{
     io::{self, Cursor, Read, Seek},
     path::Path,
     str,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use super::{
@@ -98,10 +95,13 @@ impl Reader {
         match self {
             Self::Text(window) => next_text(window),
             Self::JsonLines(window, field) => match next_text(window)? {
-                Next::Document(line) => match json::field(&line, field)? {
-                    Some(document) if !document.text()?.trim().is_empty() => Ok(Next::Document(document)),
-                    _ => Ok(Next::Blank),
-                },
+                Next::Document(line) => {
+                    let rent = |length| window.rent(length, line.place.line);
+                    match json::field(&line, field, rent)? {
+                        Some(document) if !document.text()?.trim().is_empty() => Ok(Next::Document(document)),
+                        _ => Ok(Next::Blank),
+                    }
+                }
                 // Blank lines between the objects are allowed, as most writers of the format do.
                 other => Ok(other),
             },
@@ -148,6 +148,9 @@ fn open_parquet(
     Ok(Reader::Parquet(Box::new(super::parquet::Rows::open(path, file, column, memory)?)))
 }
 
+/// Bytes, and how many were read to give them where they are decompressed.
+type Opened = (Origin, Option<Arc<AtomicU64>>);
+
 /// Opens an input as bytes: mapped where it is a regular file, decompressed where it begins like something compressed.
 fn open_window(
     input: &Input,
@@ -156,7 +159,7 @@ fn open_window(
     memory: &Memory,
 ) -> Result<Window, SourceError> {
     let path = Arc::clone(path);
-    let origin = match input {
+    let opened = match input {
         Input::Standard => stream(&path, io::stdin())?,
         Input::File(named) => {
             let mut file = File::open(named).map_err(open_error(named))?;
@@ -167,11 +170,11 @@ fn open_window(
             } else if let Some(codec) = codec_of(&mut file, &path)? {
                 decompressed(codec, &path, file)?
             } else {
-                Origin::File { file, length: metadata.len() }
+                (Origin::File { file, length: metadata.len() }, None)
             }
         }
     };
-    Ok(Window::new(path, records, origin, memory))
+    Ok(Window::new(path, records, opened, memory))
 }
 
 /// The compression of a file, which is at its beginning before and after.
@@ -180,13 +183,13 @@ fn codec_of(file: &mut File, path: &Path) -> Result<Option<Codec>, SourceError> 
     head.map(|head| Codec::of(&head)).map_err(read_error(path))
 }
 
-fn stream(path: &Path, mut reader: impl Read + Send + 'static) -> Result<Origin, SourceError> {
+fn stream(path: &Path, mut reader: impl Read + Send + 'static) -> Result<Opened, SourceError> {
     let head = compressed::peek(&mut reader).map_err(read_error(path))?;
     let codec = Codec::of(&head);
     let whole = Cursor::new(head).chain(reader);
     match codec {
         Some(codec) => decompressed(codec, path, whole),
-        None => Ok(Origin::Stream(Box::new(whole))),
+        None => Ok((Origin::Stream(Box::new(whole)), None)),
     }
 }
 
@@ -195,30 +198,32 @@ fn decompressed(
     codec: Codec,
     path: &Path,
     reader: impl Read + Send + 'static,
-) -> Result<Origin, SourceError> {
+) -> Result<Opened, SourceError> {
     let read = Arc::default();
     let counted = Counted { reader, read: Arc::clone(&read) };
     let reader = codec.decode(counted).map_err(read_error(path))?;
-    Ok(Origin::Compressed { reader, read })
+    Ok((Origin::Stream(reader), Some(read)))
 }
 
 #[cfg(not(feature = "compression"))]
-fn decompressed(codec: Codec, path: &Path, _: impl Read) -> Result<Origin, SourceError> {
+fn decompressed(codec: Codec, path: &Path, _: impl Read) -> Result<Opened, SourceError> {
     let (path, what) = (path.to_owned(), codec.name());
     Err(SourceError::LeftOut { path, what, feature: "compression" })
 }
 
 /// Counts what is read.
+#[cfg(feature = "compression")]
 struct Counted<R> {
     reader: R,
     read: Arc<AtomicU64>,
 }
 
+#[cfg(feature = "compression")]
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
         // Relaxed: a statistic.
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        self.read.fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
         Ok(read)
     }
 }

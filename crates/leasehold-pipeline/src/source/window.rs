@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    str,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -40,8 +39,6 @@ pub(super) enum Origin {
     File { file: File, length: u64 },
     /// A stream, read block by block.
     Stream(Box<dyn Read + Send>),
-    /// As a stream, that decompresses one of which so many bytes have been read.
-    Compressed { reader: Box<dyn Read + Send>, read: Arc<AtomicU64> },
     /// A stream that cannot be read any further. What came before is given first.
     Failed(Option<SourceError>),
     /// A stream that has ended.
@@ -55,7 +52,7 @@ pub(super) struct Window {
     records: Records,
     memory: Memory,
     origin: Origin,
-    /// Bytes read of what is compressed, where something is.
+    /// Bytes read of what is decompressed on the way.
     read: Option<Arc<AtomicU64>>,
     data: SharedOwner<u8>,
     /// Where in `data` the next record begins.
@@ -68,15 +65,18 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(path: Arc<Path>, records: Records, origin: Origin, memory: &Memory) -> Self {
-        let read = match &origin {
-            Origin::Compressed { read, .. } => Some(Arc::clone(read)),
-            _ => None,
-        };
+    /// `read` counts the bytes that are read of what is decompressed on the way.
+    pub(super) fn new(
+        path: Arc<Path>,
+        records: Records,
+        (origin, read): (Origin, Option<Arc<AtomicU64>>),
+        memory: &Memory,
+    ) -> Self {
         let (memory, data) = (memory.clone(), SharedOwner::from_static(&[]));
         Self { path, records, memory, origin, read, data, at: 0, offset: 0, lines: 0, started: false }
     }
 
+    #[cfg(feature = "csv")]
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.path
     }
@@ -144,8 +144,8 @@ impl Window {
         }
         let head = &self.data[..most.min(self.data.len())];
         // A character that the end of the head has cut is none that is wrong.
-        let cut = |error: str::Utf8Error| error.error_len().is_none();
-        Ok(memchr(0, head).is_none() && str::from_utf8(head).map_or_else(cut, |_| true))
+        let cut = |error: std::str::Utf8Error| error.error_len().is_none();
+        Ok(memchr(0, head).is_none() && std::str::from_utf8(head).map_or_else(cut, |_| true))
     }
 
     /// Steps over a byte order mark.
@@ -178,7 +178,7 @@ impl Window {
         match &self.origin {
             Origin::File { length, .. } => self.offset + self.data.len() as u64 >= *length,
             Origin::Ended => true,
-            Origin::Stream(_) | Origin::Compressed { .. } | Origin::Failed(_) => false,
+            Origin::Stream(_) | Origin::Failed(_) => false,
         }
     }
 
@@ -223,9 +223,7 @@ impl Window {
         block[..tail.len()].copy_from_slice(&tail);
         let mut filled = tail.len();
         while filled < block.len() {
-            let (Origin::Stream(reader) | Origin::Compressed { reader, .. }) = &mut self.origin else {
-                break;
-            };
+            let Origin::Stream(reader) = &mut self.origin else { break };
             match reader.read(&mut block[filled..]) {
                 Ok(0) => self.origin = Origin::Ended,
                 Ok(read) => {

@@ -12,7 +12,6 @@ use leasehold::{MemoryOwner, MemoryPool};
 use leasehold_pipeline::{
     Document, EmbedError, JsonlSink, NpySink, OutputFile, Place, Sink, SinkError, TerminalSink, Text,
 };
-use tempfile::TempDir;
 
 /// A document that says where it is from.
 fn document(path: &str, line: u64, text: &str) -> Document {
@@ -123,6 +122,51 @@ mod arrow {
     }
 
     #[test]
+    fn a_stream_that_is_gone_on_with_is_as_if_it_had_never_ended() {
+        let expected = rows(40, 3);
+        let mut whole = Vec::new();
+        write(&mut ArrowSink::stream(&mut whole, 3, "memory").unwrap(), &expected).unwrap();
+        let (first, second) = expected.split_at(25);
+        let mut bytes = Vec::new();
+        let mut sink = ArrowSink::stream(&mut bytes, 3, "memory").unwrap();
+        let documents: Vec<_> = first.iter().map(|row| document(&row.0, row.1 as u64, &row.2)).collect();
+        let values: Vec<f32> = first.iter().flat_map(|row| row.3.clone()).collect();
+        sink.write(&documents, values.into()).unwrap();
+        assert!(sink.checkpoint().unwrap());
+        drop(sink);
+        write(&mut ArrowSink::resume_stream(&mut bytes, 3, "memory").unwrap(), second).unwrap();
+        let read = |bytes: Vec<u8>| -> Vec<Row> {
+            let reader = StreamReader::try_new(io::Cursor::new(bytes), None).unwrap();
+            reader.flat_map(|batch| read(&batch.unwrap())).collect()
+        };
+        assert_eq!(read(bytes), expected);
+        assert_eq!(read(whole), expected);
+    }
+
+    #[test]
+    fn a_stream_can_be_turned_into_what_another_sink_writes() {
+        let expected = rows(70, 3);
+        let mut stream = Vec::new();
+        write(&mut ArrowSink::stream(&mut stream, 3, "memory").unwrap(), &expected).unwrap();
+        let (mut made, mut direct) =
+            (JsonlSink::new(Vec::new(), "made"), JsonlSink::new(Vec::new(), "direct"));
+        leasehold_pipeline::replay(&*stream, "stream", &mut made).unwrap();
+        write(&mut direct, &expected).unwrap();
+        assert_eq!(made.into_inner(), direct.into_inner());
+        // Wherever a stream is cut there is an error, or it ends with a whole batch.
+        for at in 0..stream.len() {
+            let mut rest = JsonlSink::new(Vec::new(), "rest");
+            match leasehold_pipeline::replay(&stream[..at], "stream", &mut rest) {
+                Err(EmbedError::Sink(SinkError::ReadBack { target, .. })) => assert_eq!(target, "stream"),
+                Err(error) => panic!("{error:?}"),
+                Ok(()) => assert!(rest.into_inner().is_empty() || at > 500, "at {at}"),
+            }
+        }
+        let error = leasehold_pipeline::replay(&b"no stream"[..], "x", &mut JsonlSink::new(Vec::new(), ""));
+        assert_eq!(error.unwrap_err().to_string(), "cannot read x back");
+    }
+
+    #[test]
     fn an_arrow_stream_shows_each_write_at_once() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut sink = ArrowSink::stream(writer, 2, "pipe").unwrap();
@@ -154,6 +198,8 @@ mod parquet {
         record::{Field, Row as Record, RowAccessor},
     };
     use leasehold_pipeline::{Format, ParquetSink};
+
+    use tempfile::TempDir;
 
     use super::*;
     use crate::support::{read as documents_of, texts};

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use crate::support::{file, read, read_to_error, texts};
 
+#[cfg(feature = "csv")]
 const CSV: &[u8] = b"id,text\r\n1,one\n2,\"two\n\"\"lines\"\"\"\r\n3,\xE7\x8C\xAB\n4,\"four, quoted\"\n";
 const JSON: &[u8] =
     b"{\"text\": \"one\"}\n\n{\"id\": [1, {}], \"text\": \"tw\\u006f \xE7\x8C\xAB\"}\n{\"text\": null}\n";
@@ -20,9 +21,13 @@ fn check(whole: &[(u64, &str)], cut: &[(u64, &str)], name: &str, at: usize) {
 }
 
 fn formats() -> Vec<(&'static str, Vec<u8>, Format)> {
+    #[cfg(feature = "csv")]
     let csv = Format::Csv { field: "text".into(), delimiter: b',' };
     let json = Format::JsonLines { field: "text".into() };
-    #[cfg_attr(not(feature = "compression"), expect(unused_mut, reason = "no more are added"))]
+    #[cfg_attr(
+        not(any(feature = "compression", feature = "csv")),
+        expect(unused_mut, reason = "no more are added")
+    )]
     let mut formats = vec![
         ("line.txt", TEXT.to_vec(), Format::Text(Split::Line)),
         ("paragraph.txt", TEXT.to_vec(), Format::Text(Split::Paragraph)),
@@ -78,9 +83,12 @@ fn a_file_with_a_wrong_byte_gives_documents_or_an_error() {
 #[cfg(feature = "parquet")]
 #[test]
 fn a_parquet_file_that_is_cut_or_damaged_is_an_error_or_has_other_rows() {
-    use parquet::{basic::Compression, file::properties::WriterProperties};
+    use parquet::{
+        basic::Compression,
+        file::properties::{EnabledStatistics, WriterProperties},
+    };
 
-    use crate::source_parquet::{column, write};
+    use crate::source_parquet::{column, write_column};
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -94,10 +102,12 @@ fn a_parquet_file_that_is_cut_or_damaged_is_an_error_or_has_other_rows() {
             let properties = WriterProperties::builder()
                 .set_compression(codec)
                 .set_dictionary_enabled(dictionary)
-                .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+                .set_statistics_enabled(EnabledStatistics::None)
+                .set_offset_index_disabled(true)
+                .set_created_by(String::new())
                 .build();
-            let rows: [&[Option<&str>]; 2] = [&[Some("one"), None, Some("two")], &[Some("three")]];
-            let path = write(directory.path().join("whole"), &rows, properties);
+            let path = directory.path().join("whole");
+            write_column(&path, &[Some("one"), None, Some("two"), Some("one")], properties);
             let mut bytes = std::fs::read(path).unwrap();
             for at in 0..bytes.len() {
                 let cut = file(&directory, "a.parquet", &bytes[..at]);

@@ -1,6 +1,10 @@
 //! Columns of Parquet files.
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use leasehold_pipeline::{Format, Input, Source, SourceError};
 use parquet::{
@@ -54,6 +58,21 @@ pub(crate) fn write(path: PathBuf, groups: &[&[Option<&str>]], properties: Write
     }
     writer.close().unwrap();
     path
+}
+
+/// A file with one row group and one column.
+pub(crate) fn write_column(path: &Path, rows: &[Option<&str>], properties: WriterProperties) {
+    let schema = Arc::new(parse_message_type("message m { optional binary text (UTF8); }").unwrap());
+    let mut writer =
+        SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let levels: Vec<i16> = rows.iter().map(|row| i16::from(row.is_some())).collect();
+    let texts: Vec<ByteArray> = rows.iter().flatten().map(|text| ByteArray::from(*text)).collect();
+    column.typed::<ByteArrayType>().write_batch(&texts, Some(&levels), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
 }
 
 fn plain() -> WriterProperties {

@@ -121,6 +121,24 @@ impl BoundedPool {
         }
     }
 
+    /// Bytes of the budget that are free for rents and shares: all but those of rented buffers, of revoked ones that are
+    /// still in use, and of shares.
+    ///
+    /// # Examples
+    /// ```
+    /// let pool = leasehold::MemoryPool::builder().build_bounded(3 << 20);
+    /// let share = pool.share(1 << 20)?;
+    /// let owner = pool.try_rent::<u8>(1 << 20)?;
+    /// assert_eq!(pool.free(), 1 << 20);
+    /// drop((share, owner));
+    /// assert_eq!(pool.free(), 3 << 20);
+    /// # Ok::<_, leasehold::RentError>(())
+    /// ```
+    pub fn free(&self) -> usize {
+        let state = self.handle.exhausted(0);
+        state.budget - state.used
+    }
+
     /// Bytes of the budget that a rent of `len` elements takes: those of its size class.
     ///
     /// # Errors

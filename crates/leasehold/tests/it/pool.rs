@@ -325,6 +325,20 @@ fn dropping_a_pool_in_a_thread_local_destructor_is_fine() {
 }
 
 #[test]
+fn what_is_free_of_a_budget_can_be_rented() {
+    let pool = MemoryPool::builder().build_bounded(1 << 20);
+    let share = pool.share(300_000).unwrap();
+    let rented = pool.try_rent::<u8>(1000).unwrap();
+    drop(pool.try_rent::<u8>(400_000).unwrap());
+    assert_eq!(pool.free(), (1 << 20) - 300_000 - 1024, "what is idle is free");
+    assert!(pool.share(pool.free() + 1).is_err());
+    let rest = pool.share(pool.free()).unwrap();
+    assert_eq!(pool.free(), 0);
+    drop((share, rented, rest));
+    assert_eq!(pool.free(), 1 << 20);
+}
+
+#[test]
 fn what_a_rent_costs_is_what_it_takes_from_the_budget() {
     let pool = MemoryPool::builder().build_bounded(1 << 30);
     for len in [0, 1, 64, 65, 1000, 5000, 300_000] {
