@@ -31,10 +31,16 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over SIGHUP, SIGINT and SIGTERM.
+    /// Takes over SIGHUP, SIGINT and SIGTERM, but for those that the program was started to ignore, as `nohup` does.
     pub(crate) fn install() -> io::Result<Self> {
         let signals = Self::default();
-        let mut incoming = iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let ignored = ignored();
+        // Where it is not known whether somebody said nohup, the system ends the program, and a temporary file stays.
+        let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| match ignored {
+            Some(ignored) => ignored & (1 << (signal - 1)) == 0,
+            None => *signal != SIGHUP,
+        });
+        let mut incoming = iterator::Signals::new(wanted)?;
         let handler = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if let Some(signal) = incoming.forever().next() {
@@ -77,4 +83,11 @@ impl Signals {
         }
         process::exit(128 + signal);
     }
+}
+
+/// The signals that this process ignores, bit by bit; `None` where the system does not say.
+fn ignored() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }

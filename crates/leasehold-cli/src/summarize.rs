@@ -37,7 +37,7 @@ Environment:
 /// Summarizes a text: prints those of its sentences that stand for it, in their order.
 ///
 /// A sentence is chosen because it is near to what the text says as a whole, early in it, and unlike the sentences chosen
-/// before. Headings, rows of tables and other fragments count half. The text may be of any length: memory does not grow
+/// before. Headings, rows of tables and other fragments count a quarter. The text may be of any length: memory does not grow
 /// with it. Nothing is made up, and nothing is rewritten.
 ///
 /// Sentences end where Unicode's rules and common abbreviations say, at blank lines, headings and items of lists. Whatever

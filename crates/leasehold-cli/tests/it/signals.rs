@@ -75,6 +75,23 @@ fn parquet_and_arrow_are_gone_on_with_where_a_run_was_ended() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_with_nohup_outlives_its_terminal() {
+    let place = Place::new();
+    let script = "trap '' HUP; exec \"$0\" embed - -o out.jsonl";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_leasehold")]).current_dir(place.path());
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    while !place.names().iter().any(|name| name.ends_with(".part")) {
+        std::thread::yield_now();
+    }
+    signal("-HUP", &child);
+    child.stdin.take().unwrap().write_all(b"still here\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(place.names(), ["out.jsonl"]);
+}
+
 #[test]
 fn a_closed_pipe_ends_the_run_quietly() {
     let place = Place::new();

@@ -43,6 +43,7 @@ impl Place {
     }
 
     /// Bytes of vectors in the cache.
+    #[cfg(unix)]
     pub(crate) fn cached(&self) -> u64 {
         fn bytes(path: &Path) -> u64 {
             let entries = fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());

@@ -71,12 +71,19 @@ impl<'a> Line<'a> {
 
     /// The line without the space it begins with.
     fn text(&self) -> Bounds {
-        Bounds { start: self.range.start + self.indent(), end: self.range.end }
+        Bounds { start: self.range.start + self.space().len(), end: self.range.end }
     }
 
-    fn indent(&self) -> usize {
+    fn space(&self) -> &'a str {
         let line = &self.whole[self.range.start..self.range.end];
-        line.len() - line.trim_start().len()
+        &line[..line.len() - line.trim_start().len()]
+    }
+
+    /// Columns of that space.
+    fn indent(&self) -> usize {
+        let next =
+            |column: usize, character| if character == '\t' { (column / 8 + 1) * 8 } else { column + 1 };
+        self.space().chars().fold(0, next)
     }
 
     /// Whether the line begins a block although the one before is not blank.
@@ -186,6 +193,7 @@ mod tests {
     #[test]
     fn what_is_indented_below_a_short_line_is_another_block() {
         assert_eq!(blocks("NAME\n       ls - list"), ["NAME", "ls - list"]);
+        assert_eq!(blocks("NAME\n\tls - list"), ["NAME", "ls - list"]);
         assert_eq!(
             blocks("  -a, --all\n      do not ignore\n      any"),
             ["-a, --all", "do not ignore\n      any"]

@@ -201,9 +201,14 @@ impl Sink for SummarySink {
 /// Words that a sentence has at least; shorter ones say nothing by themselves.
 const FEWEST_WORDS: usize = 4;
 
-/// Whether a sentence begins and ends as sentences do, and is no heading, row of a table or line of a program.
+/// Whether a sentence begins and ends as sentences do and has words as they have, and is no heading, row of a table, line of a
+/// program or list of options.
 fn is_whole(text: &str, words: usize) -> bool {
     let end = text.trim_end_matches(|c: char| "\"'”’»)]*_`".contains(c));
     let begins = text.chars().find(|c| c.is_alphanumeric()).is_some_and(|first| !first.is_lowercase());
-    begins && words >= FEWEST_WORDS && end.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
+    let starting =
+        |case: fn(char) -> bool| text.unicode_words().filter(|word| word.starts_with(case)).count();
+    let is_prose = starting(char::is_lowercase) >= starting(char::is_uppercase);
+    let ends = end.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟']);
+    begins && ends && is_prose && words >= FEWEST_WORDS
 }

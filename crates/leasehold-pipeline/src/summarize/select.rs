@@ -15,7 +15,7 @@ const RELEVANCE: f32 = 0.8;
 const REPEATED: f32 = 0.95;
 
 /// The weight of what is no whole sentence.
-const FRAGMENT: f32 = 0.5;
+const FRAGMENT: f32 = 0.25;
 
 /// The fewest candidates that are kept of a long text.
 const FEWEST_KEPT: usize = 512;
@@ -50,7 +50,7 @@ pub enum Length {
 /// choose the i with the highest  4/5 s(i) - 1/5 max(0, v(i) . v(j) for each j chosen before)
 /// ```
 ///
-/// where v(i) is the unit vector of sentence i, counted from zero, and w(i) is 1 for whole sentences and 1/2 for fragments such
+/// where v(i) is the unit vector of sentence i, counted from zero, and w(i) is 1 for whole sentences and 1/4 for fragments such
 /// as headings. That the sentences nearest to the centroid make a summary is from Radev, Jing and Budzikowska
 /// (*Centroid-based summarization of multiple documents*, 2000); the last line is maximal marginal relevance, from
 /// Carbonell and Goldstein (*The use of MMR, diversity-based reranking*, 1998). That the first sentences matter most holds for
