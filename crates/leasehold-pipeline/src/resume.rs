@@ -129,33 +129,31 @@ impl Resume {
             return Err(ResumeError::NotAFile { path: target });
         }
         let [part, state_path] = Self::files(&target);
-        let earlier = read(&state_path, &part)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        let (file, mut state) = match earlier {
-            Some(earlier) => {
-                if let Some(difference) = job.difference(&earlier.job) {
-                    return Err(ResumeError::Different { part, state: state_path, difference });
+        let (file, state) = match lock_existing(&part)? {
+            Some(file) => match read(&state_path, &part)? {
+                None => return Err(ResumeError::Foreign { path: part }),
+                // Nothing was noted as written, so nothing is lost, whatever that run had to do.
+                Some(earlier) if earlier.documents == 0 => {
+                    let state = State::new(job);
+                    file.set_len(0).map_err(failed(&part))?;
+                    write(&state_path, &state)?;
+                    (file, state)
                 }
-                // The run that made the state may have been ended before it made the part, or after the part got its name.
-                let exists = part.exists();
-                let file = options.create(true).truncate(false).open(&part).map_err(failed(&part))?;
-                (file, if exists { earlier } else { State::new(job) })
-            }
+                Some(earlier) => {
+                    if let Some(difference) = job.difference(&earlier.job) {
+                        return Err(ResumeError::Different { part, state: state_path, difference });
+                    }
+                    (file, earlier)
+                }
+            },
+            // A state without a part says nothing: its run was ended before it made the part, or after that got its name.
             None => {
                 let state = State::new(job);
-                if part.exists() {
-                    return Err(ResumeError::Foreign { path: part });
-                }
                 write(&state_path, &state)?;
-                (options.create_new(true).open(&part).map_err(failed(&part))?, state)
+                (create(&part)?, state)
             }
         };
-        lock(&file, &part)?;
         let length = file.metadata().map_err(failed(&part))?.len();
-        if state.documents == 0 {
-            state.bytes = 0;
-        }
         if length < state.bytes {
             let expected = state.bytes;
             return Err(ResumeError::Short { path: part, state: state_path, length, expected });
@@ -314,6 +312,36 @@ fn write(path: &Path, state: &State) -> Result<(), ResumeError> {
     fs::rename(&next, path).map_err(failed(path))
 }
 
+/// Opens and locks the part that an earlier run has left; `None` where there is none.
+fn lock_existing(part: &Path) -> Result<Option<File>, ResumeError> {
+    let file = match OpenOptions::new().read(true).write(true).open(part) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(part)(error)),
+    };
+    lock(&file, part)?;
+    // Its run may have given it its name since it was opened here: then it is somebody's output.
+    if is_at(&file, part).map_err(failed(part))? {
+        Ok(Some(file))
+    } else {
+        Err(ResumeError::InUse { path: part.to_owned() })
+    }
+}
+
+/// Makes and locks a new part.
+fn create(part: &Path) -> Result<File, ResumeError> {
+    let file = match OpenOptions::new().read(true).write(true).create_new(true).open(part) {
+        Ok(file) => file,
+        // Another run was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(ResumeError::InUse { path: part.to_owned() });
+        }
+        Err(error) => return Err(failed(part)(error)),
+    };
+    lock(&file, part)?;
+    Ok(file)
+}
+
 fn lock(file: &File, part: &Path) -> Result<(), ResumeError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -322,6 +350,25 @@ fn lock(file: &File, part: &Path) -> Result<(), ResumeError> {
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
         Err(TryLockError::Error(error)) => Err(failed(part)(error)),
     }
+}
+
+/// Whether `path` still names that file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let opened = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether `path` still names that file: a file that is open keeps its name here.
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// Takes what is written into a hash.

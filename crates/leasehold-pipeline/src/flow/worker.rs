@@ -153,8 +153,8 @@ fn guarded(control: &Control, counters: &Counters, work: impl FnOnce() -> Result
     // Nothing is looked at afterwards but the queues, which are closed.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => {}
-        // Whoever stopped the run has said why.
-        Ok(Err(error)) if error.is::<Stopped>() => {}
+        // Whoever stopped the run has said why; where nobody has, the stage has given up by itself.
+        Ok(Err(error)) if error.is::<Stopped>() => control.stop(FlowError::Cancelled),
         Ok(Err(source)) => control.stop(FlowError::Stage { stage: stage.to_owned(), source }),
         Err(payload) => control.stop(FlowError::panicked(stage, &*payload)),
     }

@@ -7,6 +7,8 @@ use memchr::memchr;
 #[cfg(feature = "csv")]
 use super::csv::Grammar;
 use super::format::Split;
+#[cfg(feature = "csv")]
+use super::memory::BLOCK;
 
 /// What separates the records of an input.
 #[derive(Debug)]
@@ -28,12 +30,13 @@ impl Records {
         }
     }
 
-    /// Whether a line end may complete a record, so that a reader should not wait for more.
-    pub(super) fn may_end_with_line(&self) -> bool {
+    /// Whether a line end may complete a record of which so many bytes are there, so that a reader should not wait for more.
+    pub(super) fn may_end_with_line(&self, read: usize) -> bool {
         match self {
             Self::Text(split) => *split == Split::Line,
+            // Each time it is looked through from its beginning: a long one not at every line end within its quotes.
             #[cfg(feature = "csv")]
-            Self::Csv(_) => true,
+            Self::Csv(_) => read < BLOCK,
         }
     }
 

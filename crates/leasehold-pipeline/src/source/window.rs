@@ -229,7 +229,7 @@ impl Window {
                 Ok(read) => {
                     let complete = memchr(b'\n', &block[filled..filled + read]).is_some();
                     filled += read;
-                    if complete && self.records.may_end_with_line() {
+                    if complete && self.records.may_end_with_line(tail.len()) {
                         break;
                     }
                 }

@@ -16,7 +16,7 @@ use std::{
 use leasehold::{BoundedPool, MemoryOwner, MemoryPool};
 use leasehold_pipeline::{
     Cancel,
-    flow::{Emit, Flow, FlowError, Run, Stage, StageError},
+    flow::{Emit, Flow, FlowError, Run, Stage, StageError, Stopped},
 };
 
 /// Numbers in no order, the same ones for the same seed.
@@ -269,6 +269,28 @@ fn a_run_can_be_cancelled_from_within_any_stage() {
         assert!(matches!(end_of(&mut run), FlowError::Cancelled));
         run.join();
         assert_eq!(alive.now.load(Ordering::SeqCst), 0);
+    }
+}
+
+/// Passes on that another run, which it uses, has been stopped.
+struct GivesUp;
+
+impl Stage for GivesUp {
+    type Input = u64;
+    type Output = u64;
+
+    fn process(&mut self, number: u64, output: &mut Emit<'_, u64>) -> Result<(), StageError> {
+        if number == 3 { Err(Stopped.into()) } else { Ok(output.send(number)?) }
+    }
+}
+
+#[test]
+fn a_stage_that_gives_up_by_itself_ends_the_run() {
+    for workers in [1, 2] {
+        let numbers = (0..).map(Ok::<u64, StageError>);
+        let run = Flow::source("numbers", numbers).parallel("gives up", workers, || GivesUp);
+        let last = run.start(&Cancel::new()).unwrap().last().unwrap();
+        assert!(matches!(last, Err(FlowError::Cancelled)), "{last:?}");
     }
 }
 

@@ -114,6 +114,46 @@ fn another_job_does_not_go_on_with_the_output() {
 }
 
 #[test]
+fn a_run_that_has_written_nothing_is_not_in_the_way_of_another_job() {
+    let directory = TempDir::new().unwrap();
+    let out = target(&directory, "out.npy");
+    let other = Job { inputs: "other".to_owned(), ..job() };
+    drop(Resume::open(&out, other.clone()).unwrap());
+    write(&out, 0, false);
+    drop(Resume::open(&out, other).unwrap());
+    write(&out, 3, false);
+    assert!(Resume::open(&out, Job { inputs: "other".to_owned(), ..job() }).is_err());
+}
+
+#[test]
+fn a_run_that_is_killed_as_it_writes_a_lost_part_anew_can_be_gone_on_with() {
+    let directory = TempDir::new().unwrap();
+    let out = target(&directory, "out.jsonl");
+    let [part, _] = Resume::files(&out);
+    write(&out, 3, false);
+    fs::remove_file(&part).unwrap();
+    let (mut output, resume) = Resume::open(&out, job()).unwrap();
+    assert_eq!(resume.documents(), 0);
+    output.write_all(b"not noted").unwrap();
+    drop((output, resume));
+    write(&out, 4, true);
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn a_state_without_a_part_is_not_in_the_way_of_another_job() {
+    let directory = TempDir::new().unwrap();
+    let out = target(&directory, "out.jsonl");
+    let [part, _] = Resume::files(&out);
+    write(&out, 3, false);
+    // As when a run is killed between giving the part its name and removing the state.
+    fs::rename(&part, &out).unwrap();
+    let other = Job { inputs: "other".to_owned(), ..job() };
+    let (_, resume) = Resume::open(&out, other).unwrap();
+    assert_eq!(resume.documents(), 0);
+}
+
+#[test]
 fn what_was_left_and_is_damaged_is_refused() {
     let directory = TempDir::new().unwrap();
     let out = target(&directory, "out.jsonl");
