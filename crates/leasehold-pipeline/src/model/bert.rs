@@ -1,6 +1,6 @@
 //! The encoder: weights in, ragged batches through, one vector per row out.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use leasehold::{BoundedPool, Ragged, RentError};
 
@@ -17,7 +17,6 @@ use crate::error::ModelError;
 /// A BERT or RoBERTa encoder with its pooling, whose embeddings lie in a mapped file and whose products are packed.
 ///
 /// Immutable and shared by all workers; each brings its own [`Workspace`].
-#[derive(Debug)]
 pub struct Model {
     config: Config,
     precision: Precision,
@@ -199,7 +198,16 @@ impl Model {
     }
 }
 
-#[derive(Debug)]
+/// Says what the model is, not what it has learned.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("config", &self.config)
+            .field("precision", &self.precision)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Layer {
     /// Queries, keys and values in one product.
     project: Linear,
@@ -250,7 +258,6 @@ fn precision_of_down(precision: Precision) -> Precision {
     if precision == Precision::Int8 { Precision::Int16 } else { precision }
 }
 
-#[derive(Debug)]
 struct Norm {
     weight: Tensor,
     bias: Tensor,

@@ -311,15 +311,13 @@ fn a_budget_that_is_too_small_is_refused_with_the_least_that_works() {
 fn what_others_have_rented_of_a_pool_is_left_to_them() {
     let directory = small_directory();
     let least = Pipeline::least_memory(directory.path(), Precision::F32, NonZeroUsize::MIN).unwrap();
-    let pool = MemoryPool::builder().build_bounded(least + (8 << 20));
+    let budget = least + (8 << 20);
+    let pool = MemoryPool::builder().build_bounded(budget);
     let encoder = Encoder::open(directory.path(), Precision::F32, &pool).unwrap();
     let mut worker = encoder.worker(&pool).unwrap();
-    let taken = pool.try_rent::<u8>(7 << 20).unwrap();
-    let error = Pipeline::new(&encoder, NonZeroUsize::MIN, &pool).unwrap_err();
-    assert!(
-        matches!(error, EmbedError::BudgetTooSmall { least: said, .. } if said > least + (7 << 20)),
-        "{error}"
-    );
+    let taken = pool.share(pool.free() - (1 << 20)).unwrap();
+    let error = Pipeline::new(&encoder, NonZeroUsize::MIN, &pool).map(|_| ()).unwrap_err();
+    assert!(matches!(error, EmbedError::BudgetTooSmall { least, .. } if least > budget), "{error}");
     drop(taken);
     let vectors = worker.embed(std::iter::once(Ok("word"))).unwrap();
     let pipeline = Pipeline::new(&encoder, NonZeroUsize::MIN, &pool).unwrap();
