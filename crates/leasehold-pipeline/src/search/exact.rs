@@ -22,7 +22,30 @@ use crate::{
 
 /// Compares every passage with a query and keeps the nearest: exact, in one pass, in memory for those few.
 ///
-/// Documents are cut into passages as [`Pipeline::windows`] says. With a store only passages that it does not have go through the model, and what they give is put there.
+/// Documents are cut into passages as [`Pipeline::windows`] says; [`Pipeline::skip`] does not count. With a store only passages
+/// that it does not have go through the model, and what they give is put there.
+///
+/// # Examples
+/// ```no_run
+/// use std::num::NonZeroUsize;
+/// use leasehold::MemoryPool;
+/// use leasehold_pipeline::{
+///     Cache, Cancel, Encoder, Format, Input, Pipeline, Precision, Search, Source, Split,
+/// };
+///
+/// let pool = MemoryPool::builder().build_bounded(256 << 20);
+/// let encoder = Encoder::open(&Cache::of_user()?.model(&mut |_| {})?, Precision::F32, &pool)?;
+/// let pipeline = Pipeline::new(&encoder, NonZeroUsize::MIN, &pool)?;
+/// let book = (Input::File("book.txt".into()), Format::Text(Split::Paragraph));
+/// let source = Source::open(vec![book], pipeline.source_pool())?;
+/// let cancel = Cancel::new();
+/// let query = Search::query(&pipeline, "what do owls eat", &cancel)?;
+/// let search = Search { most: 3, least: -1.0, store: None };
+/// for hit in search.run(&pipeline, &query, source, &cancel, &mut |_| {})?.hits {
+///     println!("line {}: {:.3} {}", hit.place.line, hit.score, hit.passage);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Search {
     /// How many passages to keep.

@@ -15,6 +15,19 @@ use crate::{
 };
 
 /// Chooses the sentences that stand for a text of any length, in one pass; the rule is [`Summarizer`]'s.
+///
+/// # Examples
+/// ```no_run
+/// use leasehold_pipeline::{Cancel, EmbedError, Extract, Length, Pipeline, Source};
+///
+/// fn print(pipeline: &Pipeline, paragraphs: Source) -> Result<(), EmbedError> {
+///     let extract = Extract { length: Length::Sentences(5) };
+///     for sentence in extract.run(pipeline, paragraphs, &Cancel::new(), &mut |_| {})?.sentences {
+///         println!("{}", sentence.text);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Extract {
     /// How long the summary may be.
@@ -65,6 +78,8 @@ impl Extract {
     {
         let summarizer = Summarizer::new(pipeline.encoder().width(), self.length);
         let mut sink = SummarySink { summarizer };
+        // Sentences are passages already, and all of them count.
+        let (pipeline, _) = pipeline.take_windows();
         let embedded = pipeline.run(SentencesOf::new(documents), &mut sink, cancel, progress)?;
         let (of, shortest) = (sink.summarizer.seen(), sink.summarizer.shortest());
         let chosen = sink.summarizer.finish().into_iter();
