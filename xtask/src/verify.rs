@@ -47,7 +47,12 @@ pub fn fences() -> Outcome {
 
 /// Parts of the integration tests that miri runs in processes of their own: what a process has done slows down what it does
 /// later, and two run at a time.
-const MIRI_PARTS: [&[&str]; 3] = [&["after_revocation::"], &["ending::", "pitfalls::"], &["pool::"]];
+const MIRI_PARTS: [&[&str]; 4] = [
+    &["after_revocation::"],
+    &["ending::", "pitfalls::"],
+    &["pool::"],
+    &["cast::", "pipe::", "sequence::", "writer::"],
+];
 /// Parts that take long and add little to the others; left out where every minute counts.
 const MIRI_LONG_PARTS: [&[&str]; 1] =
     [&["pool_figures::", "pool_memory::", "pool_promises::", "pool_threads::"]];
