@@ -47,7 +47,12 @@ pub fn fences() -> Outcome {
 
 /// Parts of the integration tests that miri runs in processes of their own: what a process has done slows down what it does
 /// later, and two run at a time.
-const MIRI_PARTS: [&[&str]; 3] = [&["after_revocation::"], &["ending::", "pitfalls::"], &["pool::"]];
+const MIRI_PARTS: [&[&str]; 4] = [
+    &["after_revocation::"],
+    &["ending::", "pitfalls::"],
+    &["pool::"],
+    &["cast::", "pipe::", "sequence::", "windows::", "writer::"],
+];
 /// Parts that take long and add little to the others; left out where every minute counts.
 const MIRI_LONG_PARTS: [&[&str]; 1] =
     [&["pool_figures::", "pool_memory::", "pool_promises::", "pool_threads::"]];
@@ -121,7 +126,7 @@ pub fn bugs() -> Outcome {
 /// Each target for so many seconds.
 pub fn fuzz(arguments: &[String]) -> Outcome {
     let seconds = arguments.first().map_or("30", String::as_str);
-    for target in ["ops", "pool"] {
+    for target in ["ops", "pool", "sequence", "pipe"] {
         let run = format!("+nightly fuzz run {target} -- -max_total_time={seconds}");
         let mut fuzz = Command::new("cargo");
         // Guards that are forgotten on purpose leak their buffers on purpose.

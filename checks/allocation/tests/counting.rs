@@ -13,7 +13,9 @@ use std::sync::{Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use leasehold::{Lessor, MemoryOwner, MemoryPool, SharedOwner, counters, reclaim_now};
+use leasehold::{
+    Lessor, MemoryOwner, MemoryPool, MemoryWriter, PipeBuilder, SharedOwner, counters, reclaim_now,
+};
 
 struct Counting;
 
@@ -42,6 +44,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn the_steady_state_allocates_nothing_and_what_is_given_up_is_given_back() {
     every_operation_of_the_steady_state_allocates_nothing();
+    exchanges_in_the_steady_state_allocate_nothing();
     a_lease_over_a_fresh_vector_costs_the_vector_only();
     short_threads_that_only_free_leave_nothing_behind();
     rents_that_outlive_their_pool_free_their_memory();
@@ -62,6 +65,36 @@ fn allocates_nothing(what: &str, mut operation: impl FnMut()) {
     }
     let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
     assert_eq!(allocations, 0, "{what}: {allocations} allocations in 1000 rounds");
+}
+
+fn exchanges_in_the_steady_state_allocate_nothing() {
+    let pool = MemoryPool::new();
+    let (mut writer, mut reader) =
+        PipeBuilder::new().pool(&pool).capacity(4096).block_len(1000).build::<u8>();
+    let mut kept = None;
+    allocates_nothing("pipe: reserve, commit, flush, read, advance", || {
+        // Over the end of a block, and more than one at a time.
+        for _ in 0..3 {
+            writer.reserve_blocking(300).unwrap()[..300].fill(1);
+            writer.commit(300);
+            writer.flush_blocking().unwrap();
+        }
+        let len = black_box(reader.read_blocking().unwrap().buffer().len());
+        reader.advance(len - 100, len);
+        // A shared owner of what was read keeps the block, so that the writer has to go on to another.
+        kept = reader.buffer().owners().next();
+    });
+    drop(kept);
+
+    let mut writer = MemoryWriter::<u8>::contiguous(&pool).block_len(1000);
+    allocates_nothing("writer: push, split, join, drop", || {
+        writer.push_slice(&[1; 70]);
+        let first = writer.split();
+        writer.push_slice(&[2; 50]);
+        // Where the block ends in between, the two are neighbours no more.
+        let joined = first.try_join(writer.split());
+        black_box(joined.is_ok());
+    });
 }
 
 fn every_operation_of_the_steady_state_allocates_nothing() {

@@ -1,6 +1,7 @@
 //! What can go wrong: one small type for each way, with what was given handed back.
 
 use std::fmt;
+use std::io;
 use std::panic::Location;
 
 use crate::backing::BackingError;
@@ -236,7 +237,8 @@ impl<S> fmt::Debug for NotExclusive<S> {
 
 impl<S> std::error::Error for NotExclusive<S> {}
 
-/// Two memories cannot be joined: they are not parts of one lease, or the second does not begin where the first ends.
+/// Two memories, or shared owners, cannot be joined: they are not parts of one lease, or of one block, or the second does
+/// not begin where the first ends.
 ///
 /// # Examples
 /// ```
@@ -248,15 +250,15 @@ impl<S> std::error::Error for NotExclusive<S> {}
 /// assert_eq!(error.second.join(error.first).unwrap().len(), 3);
 /// ```
 pub struct NotAdjacent<M> {
-    /// The memory that `join` was called on.
+    /// What was to be joined to.
     pub first: M,
-    /// The memory that was to follow it.
+    /// What was to follow it.
     pub second: M,
 }
 
 impl<M> fmt::Display for NotAdjacent<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the memories are not adjacent parts of one lease")
+        f.write_str("the two are not adjacent parts of one lease or block")
     }
 }
 
@@ -298,6 +300,113 @@ impl<M, E: fmt::Display> fmt::Debug for Refused<M, E> {
 }
 
 impl<M, E: fmt::Display> std::error::Error for Refused<M, E> {}
+
+/// A sequence, or what is left of it, has fewer elements than were asked for. Nothing was read.
+///
+/// # Examples
+/// ```
+/// let sequence = leasehold::Sequence::from(vec![1, 2, 3]);
+/// let error = sequence.reader().read_be::<u32>().unwrap_err();
+/// assert_eq!(error.to_string(), "4 elements wanted and 3 left");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooShort {
+    /// Elements asked for.
+    pub wanted: usize,
+    /// Elements that are left.
+    pub remaining: usize,
+}
+
+impl fmt::Display for TooShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} elements wanted and {} left", self.wanted, self.remaining)
+    }
+}
+
+impl std::error::Error for TooShort {}
+
+/// As the end of input that came too early.
+impl From<TooShort> for io::Error {
+    fn from(error: TooShort) -> io::Error {
+        io::Error::new(io::ErrorKind::UnexpectedEof, error)
+    }
+}
+
+/// A buffer cannot be seen as one of another element type; the buffer comes back with the reason.
+///
+/// # Examples
+/// ```
+/// use leasehold::{CastReason, MemoryPool};
+///
+/// let owner = MemoryPool::shared().rent::<u8>(10);
+/// let error = owner.cast::<u32>().unwrap_err();
+/// assert_eq!(error.reason, CastReason::Partial { bytes: 10, element_size: 4 });
+/// assert_eq!(error.owner.len(), 10);
+/// ```
+pub struct CastError<O> {
+    /// The owner, as it was.
+    pub owner: O,
+    /// Why.
+    pub reason: CastReason,
+}
+
+/// Why a buffer cannot be seen as one of another element type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CastReason {
+    /// It does not begin where such an element may lie. Rented buffers do; slices of them, and collections, need not.
+    Misaligned {
+        /// Where it begins.
+        address: usize,
+        /// What the address must be a multiple of.
+        alignment: usize,
+    },
+    /// It is not a whole number of such elements.
+    Partial {
+        /// Bytes in the buffer.
+        bytes: usize,
+        /// Bytes in an element.
+        element_size: usize,
+    },
+}
+
+impl CastReason {
+    pub(crate) fn of<U>(miscast: raw::Miscast) -> CastReason {
+        match miscast {
+            raw::Miscast::Misaligned { address } => {
+                CastReason::Misaligned { address, alignment: align_of::<U>() }
+            }
+            raw::Miscast::Partial { bytes } => CastReason::Partial { bytes, element_size: size_of::<U>() },
+        }
+    }
+}
+
+impl fmt::Display for CastReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CastReason::Misaligned { address, alignment } => {
+                write!(f, "a buffer at {address:#x} is not aligned for elements that need {alignment} bytes")
+            }
+            CastReason::Partial { bytes, element_size } => {
+                write!(f, "{bytes} bytes are not a whole number of elements of {element_size} bytes")
+            }
+        }
+    }
+}
+
+impl<O> fmt::Display for CastError<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<O> fmt::Debug for CastError<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CastError({})", self.reason)
+    }
+}
+
+impl<O> std::error::Error for CastError<O> {}
 
 /// The memory for a rent is not to be had.
 ///
@@ -382,7 +491,7 @@ impl fmt::Display for Exhausted {
     }
 }
 
-/// A row does not fit into a ragged batch. Nothing was added.
+/// A row, or several at a time, do not fit into a ragged batch. Nothing was added.
 ///
 /// # Examples
 /// ```
@@ -394,7 +503,7 @@ impl fmt::Display for Exhausted {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RaggedFull {
-    /// Values in the row.
+    /// Values in the row, or in all rows that were to be added.
     pub row_len: usize,
     /// Values that the batch still has room for.
     pub spare_values: usize,

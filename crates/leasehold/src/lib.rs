@@ -32,6 +32,12 @@
 //! | to give an address to the kernel, a device or C | [`Memory::pin`], [`ReadOnlyMemory::pin`] | two atomics, once |
 //! | to lend a local array to an actor or a task | [`scope`] | as a lease |
 //! | buffers again and again | [`MemoryPool`] | a few nanoseconds to rent |
+//! | to write what has no end yet, and have others read it meanwhile | [`MemoryWriter`] | nothing; to hand out, one atomic |
+//! | to read pieces as one | [`Sequence`], [`SequenceReader`] | a comparison at the borders |
+//! | to hand data from one task to another, within bounds | [`pipe()`] | one mutex a call |
+//! | overlapping windows of a stream | [`Windows`] | nothing, also where they go over the end of the ring |
+//! | rows of different lengths without padding | [`Ragged`] | nothing |
+//! | bytes as numbers, or numbers as bytes | [`MemoryOwner::cast`], [`SharedOwner::cast`], [`Number`] | a look at the address |
 //! | memory from somewhere else | [`MemoryManager`], [`MemoryOwner::from_raw_parts`] | nothing |
 //!
 //! # What you can count on
@@ -63,6 +69,7 @@
 
 #[expect(unsafe_code, reason = "backings answer for the memory that they give")]
 mod backing;
+mod cast;
 mod counters;
 mod error;
 mod handle;
@@ -70,15 +77,20 @@ mod lessor;
 #[expect(unsafe_code, reason = "managers answer for memory of any origin")]
 mod manager;
 mod memory;
+mod number;
 mod owner;
+mod pipe;
 mod pool;
 mod ragged;
 #[expect(unsafe_code, reason = "the one place where memory is handled by hand; see its invariants")]
 mod raw;
 mod scope;
+mod sequence;
 mod shared;
 mod span;
 mod sync;
+mod windows;
+mod writer;
 
 #[cfg(feature = "cuda")]
 pub use backing::cuda;
@@ -89,8 +101,8 @@ pub use backing::{FreezeError, FreezeReason, Sealed, SharedMemory, UnfitFile, Un
 pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
-    Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange, RaggedFull, Refused,
-    RentError, Revoked,
+    CastError, CastReason, Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange,
+    RaggedFull, Refused, RentError, Revoked, TooShort,
 };
 pub use handle::{MemoryHandle, MemoryHandleMut};
 pub use lessor::{Exclusive, LeaseKind, Lessor, ReadOnly, Returned, Revocation, SharedReadOnly};
@@ -100,11 +112,19 @@ pub use manager::PageLocked;
 pub use manager::{FileMapping, FileMappingMut};
 pub use manager::{MemoryManager, MemoryManagerMut, SharedSlice};
 pub use memory::{Memory, ReadOnlyMemory};
+pub use number::Number;
 pub use owner::MemoryOwner;
-pub use pool::{
-    BoundedPool, ClassStats, LeakGuard, MemoryPool, OutstandingRent, PoolBuilder, PoolStats, Rent,
+pub use pipe::{
+    BoxError, Flush, PipeBuilder, PipeReader, PipeWriter, Read, ReadError, ReadResult, Reserve, WriteError,
+    pipe,
 };
-pub use ragged::Ragged;
+pub use pool::{
+    AnyPool, BoundedPool, ClassStats, LeakGuard, MemoryPool, OutstandingRent, PoolBuilder, PoolStats, Rent,
+};
+pub use ragged::{Ragged, RaggedRows};
 pub use scope::{scope, scope_read_only};
+pub use sequence::{Elements, Segments, Sequence, SequenceReader};
 pub use shared::SharedOwner;
 pub use span::{Span, SpanMut};
+pub use windows::{Windows, WindowsError};
+pub use writer::{Contiguous, Growth, MemoryWriter, Segmented};

@@ -1,12 +1,14 @@
 //! Rows of different lengths in one block.
 
 use std::fmt;
+use std::ops::RangeBounds;
 
 use bytemuck::Pod;
 
-use crate::error::RaggedFull;
+use crate::error::{OutOfRange, RaggedFull};
 use crate::owner::MemoryOwner;
 use crate::pool::MemoryPool;
+use crate::raw;
 
 /// Rows of different lengths, back to back in one rented block, with their offsets in another.
 ///
@@ -74,14 +76,142 @@ impl<T: Pod + Send> Ragged<T> {
     /// # Errors
     /// [`RaggedFull`] when it does not fit; the batch is as it was.
     pub fn push_row(&mut self, row: &[T]) -> Result<(), RaggedFull> {
-        let (spare_values, spare_rows) = (self.spare_values(), self.spare_rows());
-        if row.len() > spare_values || spare_rows == 0 {
-            return Err(RaggedFull { row_len: row.len(), spare_values, spare_rows });
-        }
+        self.push_row_with(row.len(), |values| values.copy_from_slice(row))
+    }
+
+    /// Appends a row of `len` values that `fill` writes in place. They are initialised, with what was there before.
+    ///
+    /// # Errors
+    /// [`RaggedFull`] when it does not fit; `fill` is not called, and the batch is as it was. It also is when `fill` panics.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged};
+    ///
+    /// let mut batch = Ragged::<u32>::rent(MemoryPool::shared(), 8, 512);
+    /// batch.push_row_with(3, |row| row.copy_from_slice(&[101, 7592, 102]))?;
+    /// assert_eq!(batch.row(0), [101, 7592, 102]);
+    /// # Ok::<_, leasehold::RaggedFull>(())
+    /// ```
+    pub fn push_row_with(&mut self, len: usize, fill: impl FnOnce(&mut [T])) -> Result<(), RaggedFull> {
+        self.check_room(1, len)?;
         let start = self.offsets[self.rows];
-        self.values[start..start + row.len()].copy_from_slice(row);
+        fill(&mut self.values[start..start + len]);
         self.rows += 1;
-        self.offsets[self.rows] = start + row.len();
+        self.offsets[self.rows] = start + len;
+        Ok(())
+    }
+
+    /// Appends rows of another batch with two copies, however many they are.
+    ///
+    /// # Errors
+    /// [`RaggedFull`] when they do not all fit; the batch is as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged};
+    ///
+    /// let mut part = Ragged::<u32>::rent(MemoryPool::shared(), 3, 6);
+    /// for row in [&[1, 2][..], &[3], &[4, 5, 6]] {
+    ///     part.push_row(row)?;
+    /// }
+    /// let mut batch = Ragged::<u32>::rent(MemoryPool::shared(), 8, 512);
+    /// batch.push_rows(part.slice(1..))?;
+    /// assert_eq!((batch.values(), batch.offsets()), (&[3, 4, 5, 6][..], &[0, 1, 4][..]));
+    /// # Ok::<_, leasehold::RaggedFull>(())
+    /// ```
+    pub fn push_rows(&mut self, rows: RaggedRows<'_, T>) -> Result<(), RaggedFull> {
+        let (values, offsets) = (rows.values(), rows.offsets);
+        self.check_room(rows.len(), values.len())?;
+        let start = self.offsets[self.rows];
+        self.values[start..start + values.len()].copy_from_slice(values);
+        let target = &mut self.offsets[self.rows + 1..=self.rows + rows.len()];
+        for (target, offset) in target.iter_mut().zip(&offsets[1..]) {
+            *target = start + (offset - offsets[0]);
+        }
+        self.rows += rows.len();
+        Ok(())
+    }
+
+    /// One batch, just large enough, with the rows of several: for a device that wants them in one block.
+    ///
+    /// Rows that lie elsewhere, under leases for instance, are gathered with [`gather_rows`](Self::gather_rows).
+    ///
+    /// # Panics
+    /// When the memory is not to be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged};
+    ///
+    /// let pool = MemoryPool::new();
+    /// let one = Ragged::gather_rows(&pool, &[[1, 2], [3, 4]]);
+    /// let two = Ragged::gather_rows(&pool, &[[5]]);
+    /// let batch = Ragged::gather(&pool, &[one.slice(1..), two.slice(..)]);
+    /// assert_eq!(batch.iter().collect::<Vec<_>>(), [&[3, 4][..], &[5]]);
+    /// ```
+    #[track_caller]
+    pub fn gather(pool: &MemoryPool, parts: &[RaggedRows<'_, T>]) -> Ragged<T> {
+        let rows = parts.iter().map(|part| part.len()).sum();
+        let values = parts.iter().map(|part| part.values().len()).sum();
+        let mut batch = Ragged::rent(pool, rows, values);
+        for part in parts {
+            batch.push_rows(*part).expect("it was made for these rows");
+        }
+        batch
+    }
+
+    /// As [`gather`](Self::gather), with rows from anywhere: slices, owners, spans of leased memory.
+    ///
+    /// # Panics
+    /// When the memory is not to be had.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryOwner, MemoryPool, Ragged, Revoked};
+    ///
+    /// let (_first, one) = MemoryOwner::from(vec![1, 2]).lease_read_only();
+    /// let (_second, two) = MemoryOwner::from(vec![3]).lease_read_only();
+    /// let rows = [one.span()?, two.span()?];
+    /// let batch = Ragged::gather_rows(MemoryPool::shared(), &rows);
+    /// assert_eq!((batch.values(), batch.offsets()), (&[1, 2, 3][..], &[0, 2, 3][..]));
+    /// # Ok::<_, Revoked>(())
+    /// ```
+    #[track_caller]
+    pub fn gather_rows<R: AsRef<[T]>>(pool: &MemoryPool, rows: &[R]) -> Ragged<T> {
+        let values = rows.iter().map(|row| row.as_ref().len()).sum();
+        let mut batch = Ragged::rent(pool, rows.len(), values);
+        for row in rows {
+            batch.push_row(row.as_ref()).expect("it was made for these rows");
+        }
+        batch
+    }
+
+    /// The values of all rows, and where each begins, as two buffers: what an Arrow list or a device takes. Copies nothing.
+    ///
+    /// The offsets are one more than there are rows.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged};
+    ///
+    /// let batch = Ragged::gather_rows(MemoryPool::shared(), &[&[1, 2][..], &[3]]);
+    /// let address = batch.values().as_ptr();
+    /// let (values, offsets) = batch.into_parts();
+    /// assert_eq!((&values[..], &offsets[..]), (&[1, 2, 3][..], &[0, 2, 3][..]));
+    /// assert_eq!(values.as_ptr(), address);
+    /// ```
+    pub fn into_parts(mut self) -> (MemoryOwner<T>, MemoryOwner<usize>) {
+        self.values.truncate(self.offsets[self.rows]);
+        self.offsets.truncate(self.rows + 1);
+        (self.values, self.offsets)
+    }
+
+    fn check_room(&self, rows: usize, row_len: usize) -> Result<(), RaggedFull> {
+        let (spare_values, spare_rows) = (self.spare_values(), self.spare_rows());
+        if row_len > spare_values || rows > spare_rows {
+            return Err(RaggedFull { row_len, spare_values, spare_rows });
+        }
         Ok(())
     }
 }
@@ -110,6 +240,28 @@ impl<T> Ragged<T> {
     /// The rows, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[T]> + DoubleEndedIterator {
         (0..self.rows).map(|index| self.row(index))
+    }
+
+    /// A view of some of the rows, which costs nothing.
+    ///
+    /// # Panics
+    /// If the range does not lie within the rows.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged};
+    ///
+    /// let batch = Ragged::gather_rows(MemoryPool::shared(), &[&[1, 2][..], &[3], &[4, 5, 6]]);
+    /// let rows = batch.slice(1..);
+    /// assert_eq!((rows.len(), rows.row(1)), (2, &[4, 5, 6][..]));
+    /// assert_eq!((rows.values(), rows.offsets()), (&[3, 4, 5, 6][..], &[2, 3, 6][..]));
+    /// ```
+    #[track_caller]
+    pub fn slice(&self, rows: impl RangeBounds<usize>) -> RaggedRows<'_, T> {
+        match raw::resolve(&rows, self.rows) {
+            Ok(rows) => RaggedRows { values: &self.values, offsets: &self.offsets[rows.start..=rows.end] },
+            Err(range) => OutOfRange::panic(range),
+        }
     }
 
     /// The values of all rows, back to back.
@@ -142,5 +294,83 @@ impl<T> Ragged<T> {
 impl<T> fmt::Debug for Ragged<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ragged").field("rows", &self.rows).field("values", &self.offsets[self.rows]).finish()
+    }
+}
+
+/// Some rows of a [`Ragged`] batch, one behind the other: `Copy`, and made for nothing.
+///
+/// # Examples
+/// See [`Ragged::slice`].
+pub struct RaggedRows<'a, T> {
+    /// Of the whole batch.
+    values: &'a [T],
+    /// Of these rows, and where the last one ends; never empty.
+    offsets: &'a [usize],
+}
+
+impl<'a, T> RaggedRows<'a, T> {
+    /// Rows in the view.
+    pub fn len(self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// One row, counted from the first of the view.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    #[track_caller]
+    pub fn row(self, index: usize) -> &'a [T] {
+        let rows = self.len();
+        assert!(index < rows, "row {index} of a view of {rows} rows");
+        &self.values[self.offsets[index]..self.offsets[index + 1]]
+    }
+
+    /// The rows, in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [T]> + DoubleEndedIterator {
+        (0..self.len()).map(move |index| self.row(index))
+    }
+
+    /// The view of some of these rows.
+    ///
+    /// # Panics
+    /// If the range does not lie within the rows.
+    #[must_use]
+    #[track_caller]
+    pub fn slice(self, rows: impl RangeBounds<usize>) -> RaggedRows<'a, T> {
+        match raw::resolve(&rows, self.len()) {
+            Ok(rows) => RaggedRows { values: self.values, offsets: &self.offsets[rows.start..=rows.end] },
+            Err(range) => OutOfRange::panic(range),
+        }
+    }
+
+    /// The values of these rows, back to back.
+    pub fn values(self) -> &'a [T] {
+        &self.values[self.offsets[0]..self.offsets[self.len()]]
+    }
+
+    /// Where each row begins, counted from the beginning of the batch, and, last, where the last one ends. Subtract the
+    /// first to count from the beginning of [`values`](Self::values).
+    pub fn offsets(self) -> &'a [usize] {
+        self.offsets
+    }
+}
+
+impl<T> Clone for RaggedRows<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RaggedRows<'_, T> {}
+
+/// Says how large the view is, never what is in it.
+impl<T> fmt::Debug for RaggedRows<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RaggedRows").field("rows", &self.len()).field("values", &self.values().len()).finish()
     }
 }

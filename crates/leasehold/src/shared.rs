@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, RangeBounds};
 use std::panic::Location;
 
-use crate::error::{NotExclusive, OutOfRange};
+use crate::error::{NotAdjacent, NotExclusive, OutOfRange};
 use crate::lessor::{Lessor, SharedReadOnly};
 use crate::manager::MemoryManager;
 use crate::memory::ReadOnlyMemory;
@@ -106,6 +106,29 @@ impl<T: Send + 'static> SharedOwner<T> {
     pub fn split_at(self, mid: usize) -> (Self, Self) {
         let left = self.slice(..mid);
         (left, self.slice(mid..))
+    }
+
+    /// One shared owner in place of two, of which the second covers what follows the first in the same block. Copies nothing.
+    ///
+    /// Slices of a growing text join to one, however it was handed out; see [`MemoryWriter`](crate::MemoryWriter).
+    ///
+    /// # Errors
+    /// [`NotAdjacent`] hands both back. Slices of elements without a size are never joined.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::SharedOwner;
+    ///
+    /// let (left, right) = SharedOwner::from(vec![1, 2, 3]).split_at(1);
+    /// let error = right.try_join(left).unwrap_err();
+    /// let whole = error.second.try_join(error.first).unwrap();
+    /// assert_eq!((whole.owners(), &whole[..]), (1, &[1, 2, 3][..]));
+    /// ```
+    pub fn try_join(self, next: Self) -> Result<Self, NotAdjacent<Self>> {
+        self.0
+            .try_join(next.0)
+            .map(SharedOwner)
+            .map_err(|(first, second)| NotAdjacent { first: SharedOwner(first), second: SharedOwner(second) })
     }
 
     /// The exclusive owner of what this slice covers, if it is the only shared owner.

@@ -50,7 +50,7 @@ pub struct Flow<T> {
 /// The last stage so far, which still wants the queue behind it; knows how many put things into that.
 struct Last<T> {
     workers: usize,
-    connect: Box<dyn FnOnce(Arc<Queue<T>>) -> Vec<Job>>,
+    connect: Box<dyn FnOnce(Arc<Queue<T>>) -> Vec<Job> + Send>,
 }
 
 impl<T: Send + 'static> Flow<T> {

@@ -571,3 +571,13 @@ fn what_is_registered_with_a_cancel_is_called_once_or_taken_back() {
     let _late = cancel.on_cancel(call("late"));
     assert_eq!(*calls.lock().unwrap(), ["kept", "late"]);
 }
+
+#[test]
+fn a_flow_can_be_put_together_on_one_thread_and_started_on_another() {
+    let flow = Flow::source("numbers", (0..10).map(Ok::<u64, StageError>))
+        .parallel("one", 2, || Random { step: Step::Add(1), kept: Vec::new() })
+        .stage("fours", Fours::default());
+    let started = thread::spawn(move || flow.start(&Cancel::new()));
+    let fours: Vec<Vec<u64>> = started.join().unwrap().unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(fours.concat(), (1..=10).collect::<Vec<_>>());
+}

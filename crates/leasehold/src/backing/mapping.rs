@@ -147,6 +147,23 @@ impl Mapping {
         mapped(start).map(drop)
     }
 
+    /// The first `size` bytes of a file, whole pages, twice: what is written to one image is in the other.
+    #[cfg(target_os = "linux")]
+    pub(super) fn mirrored(file: BorrowedFd<'_>, size: usize) -> io::Result<Mapping> {
+        let both = size.checked_mul(2).ok_or(io::ErrorKind::OutOfMemory)?;
+        let whole = Mapping::anonymous(both, Access::None, 0)?;
+        assert!(size.is_multiple_of(page_size()), "the second image begins at a page");
+        for image in [0, size] {
+            // SAFETY: the mapping has room for two.
+            let start = unsafe { whole.start.add(image) }.as_ptr().cast();
+            let (protection, flags) = (Access::ReadWrite.protection(), libc::MAP_SHARED | libc::MAP_FIXED);
+            // SAFETY: it replaces pages of the fresh mapping, which nobody uses yet, and nothing else.
+            let start = unsafe { libc::mmap(start, size, protection, flags, file.as_raw_fd(), 0) };
+            mapped(start)?;
+        }
+        Ok(whole)
+    }
+
     /// A range of a file, to be read only. The offset is a multiple of the page size.
     #[cfg(target_os = "linux")]
     pub(super) fn read_only(file: BorrowedFd<'_>, offset: u64, size: usize) -> io::Result<Mapping> {

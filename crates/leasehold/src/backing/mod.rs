@@ -14,6 +14,8 @@ mod locked;
 mod mapping;
 #[cfg(target_os = "linux")]
 mod memfd;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod mirror;
 #[cfg(unix)]
 mod pages;
 #[cfg(target_os = "linux")]

@@ -67,7 +67,12 @@ impl BoundedPool {
     #[inline]
     #[track_caller]
     pub fn rent<T: Pod + Send>(&self, len: usize) -> Rent<'_, T> {
-        Rent::new(self, len, Location::caller())
+        self.rent_at(len, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn rent_at<T: Pod + Send>(&self, len: usize, site: Site) -> Rent<'_, T> {
+        Rent::new(self, len, site)
     }
 
     /// As [`rent`](Self::rent), without waiting.
@@ -77,7 +82,15 @@ impl BoundedPool {
     #[inline]
     #[track_caller]
     pub fn try_rent<T: Pod + Send>(&self, len: usize) -> Result<MemoryOwner<T>, RentError> {
-        let site = Location::caller();
+        self.try_rent_at(len, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn try_rent_at<T: Pod + Send>(
+        &self,
+        len: usize,
+        site: Site,
+    ) -> Result<MemoryOwner<T>, RentError> {
         match self.store().rent(len, site) {
             Ok(owned) => Ok(MemoryOwner(owned)),
             Err(shortage) => self.try_again(shortage, len, site),

@@ -1,5 +1,6 @@
 //! Rented owners.
 
+mod any;
 mod bounded;
 mod builder;
 mod outstanding;
@@ -13,7 +14,8 @@ use bytemuck::Pod;
 
 use crate::error::{Exhausted, RentError};
 use crate::owner::MemoryOwner;
-use crate::raw::{Shortage, Store};
+use crate::raw::{Shortage, Site, Store};
+pub use any::AnyPool;
 pub use bounded::{BoundedPool, Rent};
 pub use builder::PoolBuilder;
 pub use outstanding::{LeakGuard, OutstandingRent};
@@ -23,8 +25,8 @@ pub use stats::{ClassStats, PoolStats};
 ///
 /// Every buffer is aligned to 64 bytes, or to what the [builder](Self::builder) was told. Sizes are rounded up to one of four
 /// classes per doubling, so a buffer is larger than its rent by 7.7 % in the mean and by a quarter at most; the owner has
-/// exactly the length that was asked for. Each thread keeps up to 64 buffers, or 16 MiB, of each class up to 1 MiB to
-/// itself, in front of a common stock of at most 256 MiB. What comes back beyond that, or has not been used for ten to
+/// exactly the length that was asked for. Each thread keeps up to 64 buffers of each class up to 1 MiB to itself, in
+/// front of a common stock of at most 256 MiB. What comes back beyond that, or has not been used for ten to
 /// twenty seconds while the pool is in use, goes to the operating system.
 ///
 /// A thread that ends leaves what it kept in stock. A child of `fork` may use what it has, and drop it; what other threads of the
@@ -139,7 +141,16 @@ impl MemoryPool {
     #[inline]
     #[track_caller]
     pub fn try_rent<T: Pod + Send>(&self, len: usize) -> Result<MemoryOwner<T>, RentError> {
-        match self.handle.store.rent(len, Location::caller()) {
+        self.try_rent_at(len, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn try_rent_at<T: Pod + Send>(
+        &self,
+        len: usize,
+        site: Site,
+    ) -> Result<MemoryOwner<T>, RentError> {
+        match self.handle.store.rent(len, site) {
             Ok(owned) => Ok(MemoryOwner(owned)),
             Err(shortage) => Err(self.handle.refuse::<T>(shortage, len)),
         }

@@ -13,7 +13,7 @@ use super::reserve::{claim_abandoned, counted, try_finish};
 use super::source::release;
 use super::store;
 use super::word::{State, Word};
-use crate::sync::{Mutex, Ordering, fence as full_fence, lock, thread_local, try_lock};
+use crate::sync::{Mutex, Ordering, lock, thread_local, try_lock};
 
 /// Blocks that wait before a barrier is spent on them.
 const CAPACITY: usize = if cfg!(leasehold_loom) { 2 } else { 64 };
@@ -153,10 +153,9 @@ fn keep(shared: &Mutex<Limbo>, entry: Entry) -> bool {
     true
 }
 
-/// Where somebody waits for the budget of a pool, nothing is kept from him.
+/// Where somebody waits for the budget of a pool, nothing is kept from him. He says that he waits, and then looks into every
+/// limbo: into this one after we had it, and finds what we put there, or before, and its lock passes on to us what he said.
 fn flush_for_waiters(limbo: &Mutex<Limbo>) {
-    // SeqCst: pairs with the fence in `Store::enqueue`: we see that somebody waits, or he looks into the limbo after us.
-    full_fence(Ordering::SeqCst); // unmodelled
     if store::somebody_waits() {
         drain(limbo, 0, 0);
     }

@@ -15,6 +15,7 @@ use loom::thread;
 use super::block::{Block, Kind, Source, allocate};
 use super::handle::{self, Part, View};
 use super::owned::{Owned, Shared};
+use super::rest::Rest;
 use super::window::Window;
 use super::word::{State, Word};
 use super::{lease, limbo, record, wait};
@@ -618,6 +619,26 @@ fn the_last_share_releases() {
             Ok(owned) => owned.as_slice()[0].write(2),
             Err((shared, _)) => drop::<Shared<_>>(shared),
         }
+        reader.join().unwrap();
+        assert_eq!(memory.released(), 1);
+    });
+}
+
+#[test]
+fn a_rest_takes_back_what_its_readers_are_done_with() {
+    model(|| {
+        let memory = Memory::new();
+        let mut rest = Rest::new(memory.owned(&EAGER));
+        let share = rest.split_to(1);
+        let reader = thread::spawn(move || {
+            let slice = share.clone();
+            drop(share);
+            assert_eq!(slice.as_slice()[0].read(), 1);
+        });
+        if rest.reclaim() {
+            rest.as_slice()[0].write(2);
+        }
+        drop(rest);
         reader.join().unwrap();
         assert_eq!(memory.released(), 1);
     });

@@ -5,9 +5,11 @@ use std::mem::{ManuallyDrop, forget};
 use std::ops::RangeBounds;
 use std::ptr::NonNull;
 
+use bytemuck::Pod;
+
 use super::block::{Block, Site, Source, allocate};
 use super::source::{self, release};
-use super::window::{OutOfRange, Window};
+use super::window::{Miscast, OutOfRange, Window};
 use crate::manager::{MemoryManager, MemoryManagerMut};
 use crate::sync::Ordering;
 
@@ -132,6 +134,21 @@ impl<T: Send + 'static> Owned<T> {
         forget(self);
         parts
     }
+
+    /// The same bytes as elements of another type. The source lets go of what it has taken, whatever it is seen as.
+    pub(crate) fn cast<U: Pod + Send>(self) -> Result<Owned<U>, (Owned<T>, Miscast)>
+    where
+        T: Pod,
+    {
+        match self.window.cast() {
+            Ok(window) => {
+                let (_, block) = self.into_parts();
+                // SAFETY: the hold is ours to hand over; any bytes of a `T` are a `U`, and what is written as `U` is a `T`.
+                Ok(unsafe { Owned::resume(window, block, None) })
+            }
+            Err(miscast) => Err((self, miscast)),
+        }
+    }
 }
 
 impl<T> Owned<T> {
@@ -233,6 +250,35 @@ impl<T: Send + 'static> Shared<T> {
         let parts = (self.window, self.block);
         forget(self);
         parts
+    }
+
+    /// The same bytes as elements of another type.
+    pub(crate) fn cast<U: Pod + Send>(self) -> Result<Shared<U>, (Shared<T>, Miscast)>
+    where
+        T: Pod,
+    {
+        match self.window.cast() {
+            Ok(window) => {
+                let (_, block) = self.into_parts();
+                Ok(Shared { window, block, _elements: PhantomData })
+            }
+            Err(miscast) => Err((self, miscast)),
+        }
+    }
+
+    /// One share in place of two, of which the second covers what follows the first. Costs one atomic subtraction.
+    pub(crate) fn try_join(mut self, next: Shared<T>) -> Result<Shared<T>, (Shared<T>, Shared<T>)> {
+        if !self.is_followed_by(next.block, next.window) {
+            return Err((self, next));
+        }
+        // SAFETY: both are parts of the block's memory, and the second begins where the first ends.
+        self.window = unsafe { self.window.joined(next.window) };
+        Ok(self)
+    }
+
+    /// Whether the window lies in our block, behind ours. Of elements without a size nobody knows.
+    pub(super) fn is_followed_by(&self, block: &'static Block, next: Window<T>) -> bool {
+        size_of::<T>() != 0 && std::ptr::eq(self.block, block) && self.window.is_followed_by(next)
     }
 }
 

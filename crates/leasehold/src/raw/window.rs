@@ -3,6 +3,8 @@
 use std::ops::{Bound, Range, RangeBounds};
 use std::ptr::NonNull;
 
+use bytemuck::Pod;
+
 /// `len` initialised elements at `ptr`. Carries no right to touch them; what wraps it does.
 pub struct Window<T> {
     ptr: NonNull<T>,
@@ -59,6 +61,29 @@ impl<T> Window<T> {
         Window { ptr: self.ptr, len: self.len + next.len }
     }
 
+    /// The same bytes as elements of another type, if they begin aligned for it and are a whole number of them.
+    pub(super) fn cast<U: Pod>(self) -> Result<Window<U>, Miscast>
+    where
+        T: Pod,
+    {
+        let (bytes, size) = (self.len * size_of::<T>(), size_of::<U>());
+        let address = self.ptr.addr().get();
+        if !address.is_multiple_of(align_of::<U>()) {
+            return Err(Miscast::Misaligned { address });
+        }
+        let len = if size == size_of::<T>() {
+            Some(self.len)
+        } else {
+            // Of elements without a size nobody knows how many.
+            let whole = if size == 0 { bytes == 0 } else { bytes.is_multiple_of(size) };
+            whole.then(|| bytes.checked_div(size).unwrap_or(0))
+        };
+        match len {
+            Some(len) => Ok(Window { ptr: self.ptr.cast(), len }),
+            None => Err(Miscast::Partial { bytes }),
+        }
+    }
+
     /// # Safety
     /// Until `'a` ends the block is not released and nobody writes the elements.
     #[inline(always)]
@@ -76,6 +101,13 @@ impl<T> Window<T> {
     }
 }
 
+/// Why bytes are not elements of another type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Miscast {
+    Misaligned { address: usize },
+    Partial { bytes: usize },
+}
+
 /// A range that does not lie within a length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OutOfRange {
@@ -86,7 +118,7 @@ pub(crate) struct OutOfRange {
 
 /// `range` in numbers, if it lies within `len` elements. A bound that would overflow is none.
 #[inline]
-fn resolve(range: &impl RangeBounds<usize>, len: usize) -> Result<Range<usize>, OutOfRange> {
+pub(crate) fn resolve(range: &impl RangeBounds<usize>, len: usize) -> Result<Range<usize>, OutOfRange> {
     let start = match range.start_bound() {
         Bound::Included(&start) => Some(start),
         Bound::Excluded(&before) => before.checked_add(1),

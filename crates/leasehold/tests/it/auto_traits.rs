@@ -5,9 +5,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use leasehold::{
-    Counters, Exclusive, HeldByThisThread, InUse, Lessor, Memory, MemoryHandle, MemoryHandleMut, MemoryOwner,
-    MemoryPool, NotAdjacent, NotExclusive, OutOfRange, Ragged, ReadOnly, ReadOnlyMemory, Refused, RentError,
-    Returned, Revocation, Revoked, SharedOwner, SharedReadOnly, Span, SpanMut,
+    AnyPool, CastError, Contiguous, Counters, Exclusive, Flush, HeldByThisThread, InUse, Lessor, Memory,
+    MemoryHandle, MemoryHandleMut, MemoryOwner, MemoryPool, MemoryWriter, NotAdjacent, NotExclusive,
+    OutOfRange, PipeReader, PipeWriter, Ragged, RaggedRows, Read, ReadError, ReadOnly, ReadOnlyMemory,
+    Refused, RentError, Reserve, Returned, Revocation, Revoked, Segmented, Sequence, SequenceReader,
+    SharedOwner, SharedReadOnly, Span, SpanMut, TooShort, WriteError,
 };
 
 const fn send<T: Send>() {}
@@ -60,6 +62,18 @@ fn everything_but_spans_is_send() {
     send::<OutOfRange>();
     send::<RentError>();
     send::<Counters>();
+    send::<Sequence<u8>>();
+    send::<SequenceReader<'_, u8>>();
+    send::<MemoryWriter<u8, Contiguous>>();
+    send::<MemoryWriter<u8, Segmented<u8>>>();
+    send::<PipeWriter<u8>>();
+    send::<PipeReader<u8>>();
+    send::<Reserve<'_, u8>>();
+    send::<Flush<'_, u8>>();
+    send::<Read<'_, u8>>();
+    send::<RaggedRows<'_, u8>>();
+    send::<AnyPool>();
+    send::<leasehold::Windows<u8>>();
     const { assert!(!has!(Span<'static, u8>: Send)) }
     const { assert!(!has!(SpanMut<'static, u8>: Send)) }
 }
@@ -78,6 +92,11 @@ fn everything_is_sync_when_its_elements_are() {
     sync::<MemoryHandleMut<u8>>();
     sync::<MemoryPool>();
     sync::<Ragged<u8>>();
+    sync::<Sequence<u8>>();
+    sync::<leasehold::Windows<u8>>();
+    sync::<MemoryWriter<u8>>();
+    sync::<PipeWriter<u8>>();
+    sync::<PipeReader<u8>>();
 }
 
 #[test]
@@ -94,6 +113,8 @@ fn elements_that_are_not_sync_stay_with_one_reader() {
     const { assert!(!has!(SpanMut<'static, OfCells>: Sync)) }
     const { assert!(!has!(SharedOwner<OfCells>: Send)) }
     const { assert!(!has!(SharedOwner<OfCells>: Sync)) }
+    const { assert!(!has!(Sequence<OfCells>: Send)) }
+    const { assert!(!has!(Sequence<OfCells>: Sync)) }
     const { assert!(!has!(ReadOnlyMemory<OfCells>: Send)) }
     const { assert!(!has!(ReadOnlyMemory<OfCells>: Sync)) }
     const { assert!(!has!(MemoryHandle<OfCells>: Send)) }
@@ -134,6 +155,10 @@ fn everything_is_unpin() {
     unpin::<Returned<'_, u8>>();
     unpin::<Span<'_, u8>>();
     unpin::<MemoryHandle<u8>>();
+    unpin::<Sequence<u8>>();
+    unpin::<Reserve<'_, u8>>();
+    unpin::<Flush<'_, u8>>();
+    unpin::<Read<'_, u8>>();
 }
 
 #[test]
@@ -169,4 +194,9 @@ fn errors_are_errors() {
     error::<NotAdjacent<Memory<u8>>>();
     error::<NotExclusive<SharedOwner<u8>>>();
     error::<leasehold::RaggedFull>();
+    error::<TooShort>();
+    error::<CastError<SharedOwner<u8>>>();
+    error::<ReadError>();
+    error::<WriteError>();
+    error::<leasehold::WindowsError>();
 }

@@ -4,10 +4,12 @@
 mod after_revocation;
 mod auto_traits;
 mod backing;
+mod cast;
 mod ending;
 #[cfg(all(unix, not(miri)))]
 mod guard_pages;
 mod memory;
+mod pipe;
 mod pitfalls;
 mod pool;
 mod pool_figures;
@@ -22,7 +24,10 @@ mod rules;
 mod scope;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod sealed;
+mod sequence;
 mod shared;
 mod sources;
 mod support;
 mod watched;
+mod windows;
+mod writer;

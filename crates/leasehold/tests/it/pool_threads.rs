@@ -66,6 +66,43 @@ fn threads_that_come_and_go_rent_the_same_buffers() {
 }
 
 #[test]
+fn a_thread_that_uses_many_pools_in_turns_rents_from_each_what_it_returned_there() {
+    for count in [2, 3, 4, 5, 9] {
+        let pools: Vec<MemoryPool> = (0..count).map(|_| MemoryPool::builder().build()).collect();
+        let addresses: Vec<_> = pools.iter().map(|pool| pool.rent::<u8>(100).as_ptr()).collect();
+        for round in 0..5 {
+            for (pool, address) in pools.iter().zip(&addresses) {
+                let mut owner = pool.rent::<u8>(100);
+                assert_eq!(owner.as_ptr(), *address);
+                owner.fill(round);
+            }
+            // Returned to another pool than the one that was rented from last.
+            let owners: Vec<_> = pools.iter().map(|pool| pool.rent::<u8>(100)).collect();
+            assert!(owners.iter().zip(&addresses).all(|(owner, address)| owner.as_ptr() == *address));
+        }
+        for pool in &pools {
+            let stats = pool.stats();
+            assert_eq!((stats.rents(), stats.misses(), stats.rented_bytes), (11, 1, 0));
+        }
+    }
+}
+
+#[test]
+fn a_pool_that_is_gone_is_never_taken_for_one_that_came_after_it() {
+    let kept = MemoryPool::builder().build();
+    for round in 0..20 {
+        let watched = Watched::new();
+        let pool = MemoryPool::builder().backing(Arc::clone(&watched)).build();
+        drop(pool.rent::<u8>(64 + round));
+        drop(kept.rent::<u8>(64));
+        drop(pool.rent::<u8>(64 + round));
+        drop(pool);
+        assert_eq!(watched.held(), 0, "what the thread kept went with the pool");
+    }
+    assert_eq!((kept.stats().rents(), kept.stats().misses()), (20, 1));
+}
+
+#[test]
 fn a_pool_whose_threads_have_ended_is_gone_with_its_last_rent() {
     let watched = Watched::new();
     let weak = Arc::downgrade(&watched);

@@ -2,6 +2,8 @@
 
 use leasehold::{MemoryPool, Ragged};
 
+use crate::support::catch;
+
 #[test]
 fn rows_come_back_as_they_were_pushed() {
     let pool = MemoryPool::new();
@@ -58,6 +60,75 @@ fn a_batch_without_room_takes_nothing() {
     assert!(batch.push_row(&[]).is_err());
     assert_eq!((batch.rows(), batch.values()), (0, &[][..]));
     assert!(!format!("{batch:?}").is_empty());
+}
+
+fn batch(rows: &[&[u32]]) -> Ragged<u32> {
+    Ragged::gather_rows(MemoryPool::shared(), rows)
+}
+
+#[test]
+fn a_row_is_filled_in_place_or_not_added() {
+    let mut batch = Ragged::<u8>::rent(&MemoryPool::new(), 4, 4);
+    batch.push_row_with(3, |row| row.copy_from_slice(&[1, 2, 3])).unwrap();
+    let full = batch.push_row_with(2, |_| panic!("there is no room to fill")).unwrap_err();
+    assert_eq!((full.row_len, full.spare_values), (2, 1));
+    let panic = catch(|| batch.push_row_with(1, |_| panic!("no value")));
+    assert!(panic.is_err());
+    assert_eq!(batch.iter().collect::<Vec<_>>(), [&[1, 2, 3]]);
+    batch.push_row_with(0, |row| assert!(row.is_empty())).unwrap();
+    assert_eq!(batch.offsets(), [0, 3, 3]);
+}
+
+#[test]
+fn a_view_of_rows_counts_from_its_first() {
+    let batch = batch(&[&[1, 2], &[], &[3], &[4, 5, 6]]);
+    let rows = batch.slice(1..);
+    assert_eq!((rows.len(), rows.is_empty()), (3, false));
+    assert_eq!(rows.iter().collect::<Vec<_>>(), [&[][..], &[3], &[4, 5, 6]]);
+    assert_eq!((rows.values(), rows.offsets()), (&[3, 4, 5, 6][..], &[2, 2, 3, 6][..]));
+    let inner = rows.slice(1..2);
+    assert_eq!((inner.row(0), inner.values()), (&[3][..], &[3][..]));
+    let none = rows.slice(3..);
+    assert!(none.is_empty() && none.values().is_empty());
+    assert!(catch(|| inner.row(1)).is_err());
+    assert!(catch(|| rows.slice(2..4)).is_err(), "a view of a view stays inside of it");
+    assert!(catch(|| batch.slice(..5)).is_err());
+}
+
+#[test]
+fn rows_of_several_batches_are_gathered_into_one_block() {
+    let (one, two) = (batch(&[&[1, 2], &[3]]), batch(&[&[], &[4, 5], &[6]]));
+    let gathered = Ragged::gather(
+        MemoryPool::shared(),
+        &[one.slice(1..), two.slice(..2), one.slice(..0), one.slice(..1)],
+    );
+    assert_eq!(gathered.iter().collect::<Vec<_>>(), [&[3][..], &[], &[4, 5], &[1, 2]]);
+    assert_eq!((gathered.values(), gathered.offsets()), (&[3, 4, 5, 1, 2][..], &[0, 1, 1, 3, 5][..]));
+    assert_eq!((gathered.spare_rows(), gathered.spare_values()), (0, 0));
+    assert!(Ragged::<u32>::gather(MemoryPool::shared(), &[]).is_empty());
+}
+
+#[test]
+fn rows_that_do_not_all_fit_are_not_added() {
+    let part = batch(&[&[1, 2], &[3]]);
+    let mut target = Ragged::<u32>::rent(&MemoryPool::new(), 2, 3);
+    target.push_row(&[9]).unwrap();
+    let full = target.push_rows(part.slice(..)).unwrap_err();
+    assert_eq!((full.row_len, full.spare_values, full.spare_rows), (3, 2, 1));
+    assert_eq!(target.iter().collect::<Vec<_>>(), [&[9]]);
+    target.push_rows(part.slice(..1)).unwrap();
+    assert_eq!(target.offsets(), [0, 1, 3]);
+}
+
+#[test]
+fn the_parts_of_a_batch_are_its_blocks_cut_to_length() {
+    let mut batch = Ragged::<u32>::rent(&MemoryPool::new(), 10, 100);
+    batch.push_row(&[1, 2]).unwrap();
+    batch.push_row(&[3]).unwrap();
+    let addresses = (batch.values().as_ptr(), batch.offsets().as_ptr());
+    let (values, offsets) = batch.into_parts();
+    assert_eq!((&values[..], &offsets[..]), (&[1, 2, 3][..], &[0, 2, 3][..]));
+    assert_eq!((values.as_ptr(), offsets.as_ptr()), addresses);
 }
 
 #[test]

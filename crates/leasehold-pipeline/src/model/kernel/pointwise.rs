@@ -445,7 +445,7 @@ pub(super) fn exp_of_negative<const FUSED: bool>(x: f32) -> f32 {
 
 /// Compiles the loops of this file for one instruction set.
 macro_rules! compile {
-    ($fused:literal $(, #[$features:meta])?) => {
+    ($fused:expr $(, #[$features:meta])?) => {
         $(#[$features])?
         pub(super) fn finish(
             sums: &[[f32; super::PANEL]],
@@ -453,7 +453,7 @@ macro_rules! compile {
             out: &mut [f32],
             stride: usize,
         ) {
-            pointwise::finish::<$fused>(sums, finish, out, stride);
+            pointwise::finish::<{ $fused }>(sums, finish, out, stride);
         }
 
         $(#[$features])?
@@ -463,7 +463,7 @@ macro_rules! compile {
             bytes: &mut [u8],
             scales: &mut [super::RowScale],
         ) {
-            pointwise::quantise_int8::<$fused>(values, width, bytes, scales);
+            pointwise::quantise_int8::<{ $fused }>(values, width, bytes, scales);
         }
 
         $(#[$features])?
@@ -473,7 +473,7 @@ macro_rules! compile {
             integers: &mut [u16],
             scales: &mut [super::RowScale],
         ) {
-            pointwise::quantise_int16::<$fused>(values, width, integers, scales);
+            pointwise::quantise_int16::<{ $fused }>(values, width, integers, scales);
         }
 
         $(#[$features])?
@@ -504,17 +504,17 @@ macro_rules! compile {
             scale: f32,
             sums: &mut [f32],
         ) {
-            pointwise::exponentials::<$fused>(scores, stride, width, scale, sums);
+            pointwise::exponentials::<{ $fused }>(scores, stride, width, scale, sums);
         }
 
         $(#[$features])?
         pub(super) fn layer_norm(values: &mut [f32], norm: super::LayerNorm<'_>) {
-            pointwise::layer_norm::<$fused>(values, norm);
+            pointwise::layer_norm::<{ $fused }>(values, norm);
         }
 
         $(#[$features])?
         pub(super) fn mean_unit(rows: &[f32], out: &mut [f32]) {
-            pointwise::mean_unit::<$fused>(rows, out);
+            pointwise::mean_unit::<{ $fused }>(rows, out);
         }
 
         $(#[$features])?

@@ -16,7 +16,7 @@ use std::ptr;
 use std::sync::{Arc, Weak};
 
 use super::Store;
-use super::class::{bytes_of, class_of};
+use super::class::class_of;
 use crate::raw::block::Block;
 use crate::raw::{clock, fence};
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
@@ -38,19 +38,8 @@ const SHELF: usize = if cfg!(leasehold_loom) {
 } else {
     64
 };
-/// Bytes on a full shelf, for classes where that is fewer blocks.
-const SHELF_BYTES: usize = 16 << 20;
-
-/// The most blocks of a class that a thread keeps.
-const fn capacity_of(class: usize) -> usize {
-    let blocks = SHELF_BYTES / bytes_of(class);
-    if blocks < SHELF { blocks } else { SHELF }
-}
-
 /// How many blocks of a class go to the depot, or come from there, at a time.
-const fn exchanged(class: usize) -> usize {
-    (3 * capacity_of(class)).div_ceil(4)
-}
+const EXCHANGED: usize = (3 * SHELF).div_ceil(4);
 
 /// What one thread keeps of one store.
 #[repr(C, align(128))]
@@ -80,7 +69,7 @@ const NO_CLASS: usize = usize::MAX;
 
 /// Idle blocks of one class.
 struct Shelf {
-    /// One past the topmost block. The lowest slots of a shelf for few blocks stay null for ever.
+    /// One past the topmost block.
     top: AtomicUsize,
     slots: [AtomicPtr<Block>; SHELF],
 }
@@ -109,25 +98,22 @@ const SHORTEST_PERIOD: usize = if cfg!(leasehold_loom) { 16 } else { 1 };
 const TICK: std::ops::RangeInclusive<u64> = 1..=8;
 
 impl Shelf {
-    fn new(class: usize) -> Shelf {
-        Shelf {
-            top: AtomicUsize::new(SHELF - capacity_of(class)),
-            slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
-        }
+    fn new() -> Shelf {
+        Shelf { top: AtomicUsize::new(0), slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())) }
     }
 
     // Relaxed, everywhere below: a shelf is one party's at a time, and passes on with `open_for`, `busy` or the books.
 
-    fn len(&self, class: usize) -> usize {
-        self.top.load(Ordering::Relaxed) - (SHELF - capacity_of(class))
+    fn len(&self) -> usize {
+        self.top.load(Ordering::Relaxed)
     }
 
     #[inline(always)]
     fn pop(&self) -> Option<&'static Block> {
         let below = self.top.load(Ordering::Relaxed).wrapping_sub(1);
         let block = self.slots.get(below)?.load(Ordering::Relaxed);
-        // SAFETY: null at the bottom, else put there by `push` (R1).
-        let block = unsafe { block.as_ref() }?;
+        // SAFETY: put there by `push` or `fill`, as for all slots below `top` (R1).
+        let block = unsafe { &*block };
         self.top.store(below, Ordering::Relaxed);
         Some(block)
     }
@@ -143,7 +129,7 @@ impl Shelf {
 
     /// Puts blocks on the shelf, which has room for them.
     fn fill(&self, blocks: &[&'static Block]) {
-        let top = self.top.load(Ordering::Relaxed);
+        let top = self.len();
         let filled = top + blocks.len();
         for (slot, block) in self.slots[top..filled].iter().zip(blocks) {
             slot.store(ptr::from_ref(*block).cast_mut(), Ordering::Relaxed);
@@ -152,17 +138,15 @@ impl Shelf {
     }
 
     /// The lowest `count` blocks, which have lain there longest.
-    fn lowest(&self, class: usize, count: usize) -> impl Iterator<Item = &'static Block> {
-        let floor = SHELF - capacity_of(class);
+    fn lowest(&self, count: usize) -> impl Iterator<Item = &'static Block> {
         // SAFETY: put there by `push` or `fill`, as far as `top` (R1).
-        self.slots[floor..floor + count].iter().map(|slot| unsafe { &*slot.load(Ordering::Relaxed) })
+        self.slots[..count].iter().map(|slot| unsafe { &*slot.load(Ordering::Relaxed) })
     }
 
     /// Forgets the lowest `count` blocks: what lies above comes down.
-    fn drop_lowest(&self, class: usize, count: usize) {
-        let floor = SHELF - capacity_of(class);
-        let top = self.top.load(Ordering::Relaxed);
-        for (to, from) in self.slots[floor..].iter().zip(&self.slots[floor + count..top]) {
+    fn drop_lowest(&self, count: usize) {
+        let top = self.len();
+        for (to, from) in self.slots.iter().zip(&self.slots[count..top]) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.top.store(top - count, Ordering::Relaxed);
@@ -179,7 +163,7 @@ impl Cache {
             last_class: AtomicUsize::new(NO_CLASS),
             now: AtomicU64::new(0),
             until_tick: std::array::from_fn(|_| AtomicUsize::new(0)),
-            shelves: std::array::from_fn(Shelf::new),
+            shelves: std::array::from_fn(|_| Shelf::new()),
             books: Mutex::new(Books([page; CACHED_CLASSES])),
             store: Arc::downgrade(store),
         }
@@ -295,7 +279,7 @@ impl Cache {
         if let Some(block) = self.take(class) {
             return Some(block);
         }
-        let taken = store.take_idle(class, exchanged(class), |blocks| self.shelves[class].fill(blocks));
+        let taken = store.take_idle(class, EXCHANGED, |blocks| self.shelves[class].fill(blocks));
         books.0[class].imported += taken as i64;
         self.take(class)
     }
@@ -312,7 +296,7 @@ impl Cache {
             return true;
         }
         let full = self.last_class.load(Ordering::Relaxed);
-        self.send_lowest(store, full, exchanged(full), &mut books);
+        self.send_lowest(store, full, EXCHANGED, &mut books);
         self.keep(block, class)
     }
 
@@ -324,8 +308,8 @@ impl Cache {
     fn send_lowest(&self, store: &Store, class: usize, count: usize, books: &mut Books) {
         books.0[class].imported -= count as i64;
         let shelf = &self.shelves[class];
-        store.put_idle(class, count, shelf.lowest(class, count));
-        shelf.drop_lowest(class, count);
+        store.put_idle(class, count, shelf.lowest(count));
+        shelf.drop_lowest(count);
     }
 
     /// Puts the last block where the others are.
@@ -341,7 +325,7 @@ impl Cache {
     fn empty(&self, store: &Store, books: &mut Books) {
         self.clear_last(store, books);
         for class in 0..CACHED_CLASSES {
-            let len = self.shelves[class].len(class);
+            let len = self.shelves[class].len();
             if len > 0 {
                 self.send_lowest(store, class, len, books);
             }
@@ -403,7 +387,7 @@ pub(super) fn sweep_all(store: &Store) {
         cache.clear_last(store, books);
         for class in 0..CACHED_CLASSES {
             let shelf = &cache.shelves[class];
-            let len = shelf.len(class);
+            let len = shelf.len();
             let seen = (cache.until_tick[class].load(Ordering::Relaxed), shelf.top.load(Ordering::Relaxed));
             if len > 0 && books.0[class].swept == seen {
                 cache.send_lowest(store, class, len, books);
@@ -437,7 +421,7 @@ impl Cache {
         for (class, (seen, page)) in seen.iter_mut().zip(&books.0).enumerate() {
             let shelf = &self.shelves[class];
             let last = self.last_class.load(Ordering::Relaxed) == class;
-            let len = shelf.len(class) + usize::from(last);
+            let len = shelf.len() + usize::from(last);
             seen.idle += len;
             seen.rents += page.rents + (page.period - self.until_tick[class].load(Ordering::Relaxed)) as u64;
             seen.foreign += (len as i64 - page.imported).max(0) as u64;
@@ -445,16 +429,15 @@ impl Cache {
     }
 
     fn blocks(&self) -> impl Iterator<Item = *const Block> {
-        let blocks = |(class, shelf): (usize, &Shelf)| {
-            let filled = SHELF - capacity_of(class)..shelf.top.load(Ordering::Relaxed);
-            shelf.slots[filled]
+        let blocks = |shelf: &Shelf| {
+            shelf.slots[..shelf.len()]
                 .iter()
                 .map(|slot| slot.load(Ordering::Relaxed).cast_const())
                 .collect::<Vec<_>>()
         };
         let last = (self.last_class.load(Ordering::Relaxed) != NO_CLASS)
             .then(|| self.last.load(Ordering::Relaxed).cast_const());
-        self.shelves.iter().enumerate().flat_map(blocks).chain(last)
+        self.shelves.iter().flat_map(blocks).chain(last)
     }
 }
 
@@ -473,13 +456,49 @@ thread_local! {
     /// The cache this thread used last; null when there is none. Without a destructor, so that it can be read when
     /// other thread-locals are destroyed.
     static LAST: Cell<*const Cache> = const { Cell::new(ptr::null()) };
+    static RECENT: Recent = const { Recent::new() };
     static CACHES: Caches = const { Caches(Cell::new(Vec::new())) };
 }
 
 #[cfg(leasehold_loom)]
 thread_local! {
     static LAST: Cell<*const Cache> = Cell::new(ptr::null());
+    static RECENT: Recent = Recent::new();
     static CACHES: Caches = Caches(Cell::new(Vec::new()));
+}
+
+/// The caches that a thread uses in turns, beside their stores. Emptied before a cache is let go.
+struct Recent {
+    places: [Cell<(*const Store, *const Cache)>; RECENT_STORES],
+    next: Cell<usize>,
+}
+
+/// Stores that a thread changes between without a search.
+const RECENT_STORES: usize = 4;
+
+impl Recent {
+    const NOWHERE: (*const Store, *const Cache) = (ptr::null(), ptr::null());
+
+    const fn new() -> Recent {
+        Recent { places: [const { Cell::new(Recent::NOWHERE) }; RECENT_STORES], next: Cell::new(0) }
+    }
+
+    #[inline]
+    fn find(&self, store: *const Store) -> Option<*const Cache> {
+        let place = self.places.iter().find(|place| ptr::eq(place.get().0, store))?;
+        Some(place.get().1)
+    }
+
+    /// Puts a cache that is not there in the place of the one that came first.
+    fn enter(&self, store: *const Store, cache: *const Cache) {
+        let next = self.next.get();
+        self.places[next].set((store, cache));
+        self.next.set((next + 1) % RECENT_STORES);
+    }
+
+    fn clear(&self) {
+        self.places.iter().for_each(|place| place.set(Recent::NOWHERE));
+    }
 }
 
 /// The caches of a thread. Only here are caches let go: when their store is gone, and when the thread ends.
@@ -493,6 +512,15 @@ fn last<'a>() -> Option<&'a Cache> {
     unsafe { LAST.with(Cell::get).as_ref() }
 }
 
+/// Leads the fast paths to this thread's cache of `store`, for threads that use several stores in turns. Tells whether they
+/// were led there just now.
+#[inline]
+pub(super) fn reselect(store: *const Store) -> bool {
+    let found = RECENT.with(|recent| recent.find(store));
+    let Some(cache) = found else { return false };
+    LAST.with(|last| last.replace(cache)) != cache
+}
+
 /// This thread's cache of `store`, which the fast paths find from here on. `None` while the thread is ending.
 pub(super) fn select(store: &Arc<Store>) -> Option<&Cache> {
     let selected = last().filter(|cache| cache.is_of(store));
@@ -503,10 +531,13 @@ pub(super) fn select(store: &Arc<Store>) -> Option<&Cache> {
 fn find(store: &Arc<Store>) -> Option<&Cache> {
     fence::decide();
     let found = CACHES.try_with(|Caches(caches)| {
-        LAST.with(|last| last.set(ptr::null()));
         let mut all = caches.take();
         // A store without an owner has no blocks, hence its cache is empty.
-        all.retain(|cache| cache.store.strong_count() > 0);
+        let is_gone = |cache: &Arc<Cache>| cache.store.strong_count() == 0;
+        if all.iter().any(is_gone) {
+            forget_all();
+            all.retain(|cache| !is_gone(cache));
+        }
         let known = all.iter().find(|cache| cache.is_of(store)).map(Arc::as_ptr);
         let cache = known.unwrap_or_else(|| {
             let made = Arc::new(Cache::new(store));
@@ -516,11 +547,18 @@ fn find(store: &Arc<Store>) -> Option<&Cache> {
             cache
         });
         caches.set(all);
+        RECENT.with(|recent| recent.enter(Arc::as_ptr(store), cache));
         LAST.with(|last| last.set(cache));
         cache
     });
     // SAFETY: it is in `CACHES` for as long as its store has an owner, which the caller has, and the thread goes on.
     found.ok().map(|cache| unsafe { &*cache })
+}
+
+/// Leads the fast paths nowhere, since caches are about to be let go.
+fn forget_all() {
+    LAST.with(|last| last.set(ptr::null()));
+    RECENT.with(Recent::clear);
 }
 
 #[cfg(not(leasehold_loom))]
@@ -533,7 +571,7 @@ impl Drop for Caches {
 impl Caches {
     /// Gives up what this thread keeps. It ends.
     fn part(&self) {
-        LAST.with(|last| last.set(ptr::null()));
+        forget_all();
         self.0.take().into_iter().for_each(|cache| cache.part());
     }
 }

@@ -18,7 +18,7 @@ use crate::backing::BackingError;
 use crate::raw::block::{Block, Site};
 use crate::raw::owned::Owned;
 use crate::raw::{clock, limbo};
-use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 #[cfg(not(leasehold_loom))]
 static STORES_WITH_WAITERS: AtomicUsize = AtomicUsize::new(0);
@@ -30,7 +30,7 @@ loom::lazy_static! {
 
 /// Whether anybody waits for the budget of any pool.
 pub(in crate::raw) fn somebody_waits() -> bool {
-    // Relaxed: the caller has fenced.
+    // Relaxed: see `limbo::flush_for_waiters`; for others a hint.
     STORES_WITH_WAITERS.load(Ordering::Relaxed) != 0
 }
 
@@ -235,8 +235,6 @@ impl Store {
         };
         events::queued(class, waiting);
         let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };
-        // SeqCst: pairs with the fence in `limbo::flush_for_waiters`.
-        fence(Ordering::SeqCst); // unmodelled
         self.take_everything_back();
         self.serve();
         Ok(queued)

@@ -179,6 +179,7 @@ impl Store {
         let class = self.class_for_bytes(bytes)?;
         let bytes = bytes.ok_or(Shortage::TooLarge)?;
         // Again, since a rent from a pool of pages, or one of nothing, comes here with another class.
+        cache::reselect(Arc::as_ptr(self));
         if let Some(block) = cache::take(self, class) {
             return Ok(block);
         }
@@ -501,6 +502,9 @@ pub(super) unsafe fn give_back(block: &'static Block) {
 #[cold]
 #[inline(never)]
 unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usize) {
+    if cache::reselect(store) && cache::keep(store, block, class) {
+        return;
+    }
     // A count of our own: the block's may be the last, and go with it.
     // SAFETY: `make_charged` put the pointer of an `Arc` there, and the block's count keeps it.
     unsafe { Arc::increment_strong_count(store) };

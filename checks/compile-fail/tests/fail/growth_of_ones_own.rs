@@ -1,0 +1,5 @@
+struct Doubling;
+
+impl leasehold::Growth<u8> for Doubling {}
+
+fn main() {}

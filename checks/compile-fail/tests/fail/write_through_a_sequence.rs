@@ -1,0 +1,5 @@
+fn main() {
+    let mut sequence = leasehold::Sequence::from(vec![1, 2, 3]);
+    sequence[0] = 10;
+    assert_eq!(sequence[0], 10);
+}

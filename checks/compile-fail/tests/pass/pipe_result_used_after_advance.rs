@@ -1,0 +1,8 @@
+fn main() {
+    let (writer, mut reader) = leasehold::pipe::<u8>();
+    writer.complete(Ok(()));
+    let result = reader.read_blocking().unwrap();
+    let buffer = result.buffer().clone();
+    reader.advance(0, 0);
+    assert!(buffer.is_empty());
+}

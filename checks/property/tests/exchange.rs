@@ -1,0 +1,30 @@
+//! Random operations on sequences and pipes; `PROPTEST_CASES` says how many sequences of operations.
+
+use check_property::{Operation, run_pipe, run_sequence};
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::test_runner::{Config, TestError, TestRunner};
+
+fn random_operations(name: &str, run: fn(&[Operation])) {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let operations = vec(any::<Operation>(), 1..300);
+    let outcome = TestRunner::new(config).run(&operations, |operations| {
+        run(&operations);
+        Ok(())
+    });
+    if let Err(TestError::Fail(reason, operations)) = outcome {
+        panic!("{reason}\n{name}(&{operations:?})");
+    }
+    assert!(outcome.is_ok());
+}
+
+#[test]
+fn sequences_and_writers_do_what_vectors_do() {
+    random_operations("run_sequence", run_sequence);
+}
+
+#[test]
+fn a_pipe_does_what_a_queue_does_and_wakes_who_waits() {
+    random_operations("run_pipe", run_pipe);
+}
