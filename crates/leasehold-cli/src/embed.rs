@@ -167,10 +167,10 @@ impl Embed {
 
     /// What this run writes, and no run should read.
     fn left_out(&self) -> Vec<PathBuf> {
-        let mut paths = vec![self.output.clone()];
-        if self.resume {
-            paths.extend(Resume::files(&self.output));
-        }
+        // What is written through a link grows beside the file that it leads to.
+        let output = fs::canonicalize(&self.output).unwrap_or_else(|_| self.output.clone());
+        let mut paths = if self.resume { Resume::files(&output).to_vec() } else { Vec::new() };
+        paths.push(output);
         paths
     }
 

@@ -101,6 +101,13 @@ impl Tokenizer {
                 }
             }
         }
+        // What the tokenizer passes over behind a word, such as its last accent, belongs to it all the same.
+        let mut next = text.len();
+        for word in words.iter_mut().rev() {
+            let gap = &text[word.bytes.end..next];
+            word.bytes.end += gap.find(char::is_whitespace).unwrap_or(gap.len());
+            next = word.bytes.start;
+        }
         Ok(words)
     }
 }

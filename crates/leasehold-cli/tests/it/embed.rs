@@ -123,16 +123,18 @@ fn output_appears_while_the_input_is_still_being_read() {
     };
 
     let place = Place::new();
-    let mut child =
-        place.command(&["embed", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    for text in ["one", "two", "three"] {
-        writeln!(input, "{text}").unwrap();
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        assert!(line.starts_with(&format!("{{\"text\":\"{text}\"")), "{line}");
+    for (by, ends) in [("line", ["\n", "\r\n", "\n"]), ("paragraph", ["\n\n", "\r\n\r\n", "\nand on\n\n"])] {
+        let mut command = place.command(&["embed", "-", "--by", by]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        for (text, end) in ["one", "two", "three"].into_iter().zip(ends) {
+            write!(input, "{text}{end}").unwrap();
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            assert!(line.starts_with(&format!("{{\"text\":\"{text}")), "{line}");
+        }
+        drop(input);
+        assert!(child.wait().unwrap().success());
     }
-    drop(input);
-    assert!(child.wait().unwrap().success());
 }

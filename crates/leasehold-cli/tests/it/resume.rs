@@ -92,6 +92,20 @@ fn ctrl_c_keeps_what_is_done_and_the_next_run_must_be_the_same() {
     assert_eq!(place.names(), ["a.txt", "b.txt", "out.jsonl", "out.jsonl.part", "out.jsonl.part.state"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_part_that_a_link_puts_among_the_inputs_is_not_read() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("notes")).unwrap();
+    place.file("notes/a.txt", "one\n");
+    place.file("notes/out.jsonl", "");
+    std::os::unix::fs::symlink("notes/out.jsonl", place.path().join("link.jsonl")).unwrap();
+    let run = place.run(&["embed", "notes", "-o", "link.jsonl", "--resume"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let records = fs::read_to_string(place.path().join("notes/out.jsonl")).unwrap();
+    assert_eq!(records.lines().count(), 1, "{records}");
+}
+
 #[test]
 fn standard_input_is_given_again_from_its_start() {
     let place = Place::new();

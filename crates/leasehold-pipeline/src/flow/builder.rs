@@ -120,7 +120,8 @@ impl<T: Send + 'static> Flow<T> {
         let output = self.connect();
         let control = Arc::new(Control::new(self.queues));
         let mut threads = Vec::new();
-        for job in self.jobs {
+        // The source last: once it waits in a read, a run that cannot be started could not be ended.
+        for job in self.jobs.into_iter().rev() {
             let shared = Arc::clone(&control);
             let spawned = thread::Builder::new().name(job.thread).spawn(move || (job.work)(&shared));
             match spawned {

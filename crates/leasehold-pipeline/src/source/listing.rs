@@ -45,8 +45,12 @@ impl Listing {
             path: pattern.into(),
             reason: error.kind().to_string(),
         };
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build().map_err(failed)?;
-        let parts: Vec<Component<'_>> = Path::new(pattern).components().collect();
+        // As the paths that are found have it: `./a/*` is `a/*`.
+        let parts: Vec<Component<'_>> =
+            Path::new(pattern).components().filter(|part| *part != Component::CurDir).collect();
+        let plain: PathBuf = parts.iter().collect();
+        let plain = plain.to_str().unwrap_or(pattern);
+        let glob = GlobBuilder::new(plain).literal_separator(true).build().map_err(failed)?;
         let special = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(SPECIAL);
         let fixed = parts.iter().position(special).unwrap_or(parts.len());
         let root: PathBuf = parts[..fixed].iter().collect();

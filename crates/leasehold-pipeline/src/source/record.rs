@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 #[cfg(feature = "csv")]
 use super::csv::Grammar;
-use super::format::Split;
-#[cfg(feature = "csv")]
-use super::memory::BLOCK;
+use super::{format::Split, memory::BLOCK};
 
 /// What separates the records of an input.
 #[derive(Debug)]
@@ -30,13 +28,15 @@ impl Records {
         }
     }
 
-    /// Whether a line end may complete a record of which so many bytes are there, so that a reader should not wait for more.
-    pub(super) fn may_end_with_line(&self, read: usize) -> bool {
+    /// Whether the last bytes, from `new` on, may complete a record, so that a reader should not wait for more.
+    pub(super) fn may_be_complete(&self, bytes: &[u8], new: usize) -> bool {
         match self {
-            Self::Text(split) => *split == Split::Line,
-            // Each time it is looked through from its beginning: a long one not at every line end within its quotes.
+            Self::Text(Split::Line) => memchr(b'\n', &bytes[new..]).is_some(),
+            // Whatever is not complete is looked through again from its beginning: what is long not for every few bytes.
+            Self::Text(Split::Paragraph) => new < BLOCK && has_blank_line(&bytes[new.saturating_sub(2)..]),
+            Self::Text(Split::File) => false,
             #[cfg(feature = "csv")]
-            Self::Csv(_) => read < BLOCK,
+            Self::Csv(_) => new < BLOCK && memchr(b'\n', &bytes[new..]).is_some(),
         }
     }
 
@@ -102,6 +102,12 @@ fn find_paragraph(bytes: &[u8], ended: bool) -> Found {
     }
 }
 
+/// Whether a line without anything stands in them. One of spaces only is rare: it is found when more was read.
+fn has_blank_line(bytes: &[u8]) -> bool {
+    let ends = memchr_iter(b'\n', bytes);
+    ends.map(|end| &bytes[end + 1..]).any(|rest| rest.starts_with(b"\n") || rest.starts_with(b"\r\n"))
+}
+
 /// The end of the line that starts at `at`, and the start of the next one.
 fn line_end(bytes: &[u8], at: usize, ended: bool) -> Option<(usize, usize)> {
     match memchr(b'\n', &bytes[at..]) {
@@ -148,6 +154,17 @@ mod tests {
         assert_eq!(lines.find(b"", false), Found::Incomplete);
         assert_eq!(paragraphs.find(b"abc\n", false), Found::Incomplete);
         assert_eq!(paragraphs.find(b"abc\n\n", false), Found::Record { text: 0..3, next: 5 });
+    }
+
+    #[test]
+    fn a_record_may_be_complete_when_its_end_was_read_last() {
+        let may = |split, bytes: &[u8], new| Records::Text(split).may_be_complete(bytes, new);
+        assert!(may(Split::Line, b"ab\nc", 1) && !may(Split::Line, b"a\nbc", 2));
+        for (bytes, new) in [(&b"a\n\n"[..], 0), (b"a\n\n", 2), (b"a\r\n\r\n", 4), (b"a\r\n\r\nb", 3)] {
+            assert!(may(Split::Paragraph, bytes, new), "{bytes:?}");
+        }
+        assert!(!may(Split::Paragraph, b"a\nb\n", 0) && !may(Split::Paragraph, b"a\n\nbcd\n", 5));
+        assert!(!may(Split::File, b"a\n\n", 0));
     }
 
     #[test]

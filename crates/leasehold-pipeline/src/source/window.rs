@@ -215,7 +215,7 @@ impl Window {
 
     /// Reads on into a new block that begins with what is left of the last one.
     ///
-    /// Stops early where a line is complete, so that lines do not wait for a slow writer to fill a block.
+    /// Stops early where a record may be complete, so that it does not wait for a slow writer to fill a block.
     fn read_on(&mut self) -> Result<SharedOwner<u8>, SourceError> {
         let tail = self.data.slice(self.at..);
         let line = self.lines + 1;
@@ -227,9 +227,9 @@ impl Window {
             match reader.read(&mut block[filled..]) {
                 Ok(0) => self.origin = Origin::Ended,
                 Ok(read) => {
-                    let complete = memchr(b'\n', &block[filled..filled + read]).is_some();
+                    let new = filled;
                     filled += read;
-                    if complete && self.records.may_end_with_line(tail.len()) {
+                    if self.records.may_be_complete(&block[..filled], new) {
                         break;
                     }
                 }

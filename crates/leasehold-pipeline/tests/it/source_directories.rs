@@ -83,6 +83,8 @@ fn patterns_match_within_and_across_directories() {
         documents.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
     assert_eq!(matched("*.txt"), ["b.txt", "ignored.txt"], "a pattern names what it names");
+    assert_eq!(matched("./*.txt"), matched("*.txt"));
+    assert_eq!(matched(".//./b*"), matched("b*"));
     assert_eq!(matched("*/c.?s"), ["sub/c.rs"]);
     assert_eq!(matched("**/[cd]*"), ["sub/c.rs", "sub/deep/d"]);
     assert_eq!(matched("{a.md,sub/deep/d}"), ["a.md", "sub/deep/d"]);

@@ -62,6 +62,17 @@ fn babble(seed: u64, count: usize) -> String {
 }
 
 #[test]
+fn the_last_word_of_a_passage_keeps_its_accent() {
+    // The tokenizer takes accents that stand by themselves away, so no token has them.
+    let text = "cafe\u{301} ".repeat(40);
+    let (_, found) = passages(&text, 10, 0);
+    assert!(found.len() > 3);
+    for passage in &found {
+        assert!(passage.text().unwrap().ends_with("e\u{301}"), "{passage:?}");
+    }
+}
+
+#[test]
 fn passages_cover_the_text_in_order_and_keep_to_their_size_and_overlap() {
     for (seed, count, window, overlap) in [
         (1, 3000, 32, 8),
