@@ -1,8 +1,8 @@
 //! The kernel's side of a ring, and the memory that it may write: all the unsafe code there is for `io_uring`.
 //!
-//! K1. The memory and the file of each entry that was pushed belong to a transfer in `in_flight`, where nobody touches them, until
+//! U1. The memory and the file of each entry that was pushed belong to a transfer in `in_flight`, where nobody touches them, until
 //!     the kernel has posted the entry's completion, which is the last it does with them.
-//! K2. A `Kernel` ends only when `in_flight` is empty.
+//! U2. A `Kernel` ends only when `in_flight` is empty.
 #![expect(unsafe_code, reason = "the kernel gets addresses")]
 
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ unsafe impl<F: AsFd + Send + Sync + 'static, B: StableMut> Transfer for Reading<
     fn entry(&mut self, ring: u64) -> squeue::Entry {
         let (file, len) = (self.descriptor, length(self.memory.bytes()));
         let (start, registration) = (self.memory.bytes_mut().as_mut_ptr(), self.memory.registration());
-        let offset = self.offset.unwrap_or(OWN_POSITION);
+        let offset = position(self.offset);
         match registration {
             Some((home, index)) if home == ring => {
                 opcode::ReadFixed::new(file, start, len, index).offset(offset).build()
@@ -102,7 +102,7 @@ unsafe impl<F: AsFd + Send + Sync + 'static, B: Stable> Transfer for Writing<F, 
     fn entry(&mut self, ring: u64) -> squeue::Entry {
         let (file, len) = (self.descriptor, length(self.memory.bytes()));
         let start = self.memory.bytes().as_ptr();
-        let offset = self.offset.unwrap_or(OWN_POSITION);
+        let offset = position(self.offset);
         match self.memory.registration() {
             Some((home, index)) if home == ring => {
                 opcode::WriteFixed::new(file, start, len, index).offset(offset).build()
@@ -126,6 +126,11 @@ fn let_go<F>(file: Arc<F>) {
 fn descriptor(file: &impl AsFd) -> types::Fd {
     let file: RawFd = file.as_fd().as_raw_fd();
     types::Fd(file)
+}
+
+/// No file has a byte at the largest offset, so that one need not be told from its neighbour: both are refused by the kernel.
+fn position(offset: Option<u64>) -> u64 {
+    offset.map_or(OWN_POSITION, |offset| offset.min(OWN_POSITION - 1))
 }
 
 /// Fits, since `MOST` does.
@@ -153,7 +158,7 @@ impl Kernel {
         if !buffers.is_empty() {
             let vectors: Vec<libc::iovec> = buffers.iter_mut().map(vector).collect();
             // SAFETY: the ranges are owned memory. The kernel keeps their pages by itself, and touches them only for entries
-            // of transfers that own the buffer (K1).
+            // of transfers that own the buffer (U1).
             unsafe { ring.submitter().register_buffers(&vectors) }?;
         }
         let (in_flight, completed) = (HashMap::new(), Vec::new());
@@ -168,7 +173,7 @@ impl Kernel {
     /// Hands a transfer to the kernel, at the latest with the next [`submit`](Self::submit).
     pub(super) fn start(&mut self, id: u64, mut transfer: Box<dyn Transfer>) {
         let entry = transfer.entry(self.number).user_data(id);
-        // Before the push, so that nothing can come between (K1).
+        // Before the push, so that nothing can come between (U1).
         self.in_flight.insert(id, transfer);
         self.push(&entry);
     }
@@ -202,7 +207,7 @@ impl Kernel {
 
     fn push(&mut self, entry: &squeue::Entry) {
         loop {
-            // SAFETY: the entry's memory and file are those of a transfer in `in_flight` (K1), or it has none.
+            // SAFETY: the entry's memory and file are those of a transfer in `in_flight` (U1), or it has none.
             if unsafe { self.ring.submission().push(entry) }.is_ok() {
                 return;
             }
@@ -231,7 +236,7 @@ impl Kernel {
     }
 }
 
-/// Cancels what is left, and waits for it (K2).
+/// Cancels what is left, and waits for it (U2).
 impl Drop for Kernel {
     fn drop(&mut self) {
         let left: Vec<u64> = self.in_flight.keys().copied().collect();
@@ -250,4 +255,45 @@ fn vector(buffer: &mut MemoryOwner<u8>) -> libc::iovec {
 /// The kernel's way to say how many, or what went wrong.
 fn outcome(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
+mod tests {
+    use std::io::Write;
+
+    use leasehold::MemoryPool;
+
+    use super::super::error::Task;
+    use super::*;
+
+    /// The step between a cancellation and its completion, which no other thread takes here.
+    #[test]
+    fn memory_is_kept_from_the_cancellation_to_the_completion() {
+        let Ok(mut kernel) = Kernel::new(4, &mut []) else {
+            eprintln!("NOT CHECKED: the system forbids io_uring");
+            return;
+        };
+        let pool = MemoryPool::new();
+        let (from, mut to) = io::pipe().unwrap();
+        let slot = Arc::new(Slot::new(Task { verb: "read", len: 100, offset: None }));
+        let reading = Reading::new(&Arc::new(from), pool.rent::<u8>(100), None, Arc::clone(&slot));
+        drop(slot); // with it nobody waits for the outcome
+        kernel.start(1, Box::new(reading));
+        kernel.submit();
+        let rented = pool.stats().rented_bytes;
+        kernel.cancel(1);
+        kernel.submit();
+        assert_eq!(pool.stats().rented_bytes, rented, "the kernel has not said that it is over");
+        while !kernel.in_flight.is_empty() {
+            kernel.wait();
+            kernel.finish();
+        }
+        assert_eq!(pool.stats().rented_bytes, 0);
+        assert_eq!(
+            to.write(b"x").unwrap_err().kind(),
+            io::ErrorKind::BrokenPipe,
+            "the file was let go of too"
+        );
+    }
 }

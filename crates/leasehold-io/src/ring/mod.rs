@@ -12,7 +12,7 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 pub use builder::RingBuilder;
 pub use error::{Failed, SetupError};
@@ -215,11 +215,14 @@ impl Ring {
     }
 }
 
-/// Cancels what is under way, and waits until the kernel has let go of all memory.
+/// Cancels what is under way, and waits until the kernel has let go of all memory. A ring that is dropped by a waker, on its own
+/// thread, leaves the waiting to that thread.
 impl Drop for Ring {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+        {
             // The thread catches what others' code panics with, and has none to panic with itself.
             let _ = thread.join();
         }

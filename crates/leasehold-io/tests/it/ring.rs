@@ -4,7 +4,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -79,6 +79,14 @@ fn a_read_at_the_end_of_the_file_moves_nothing() {
     let Some(ring) = ring() else { return };
     let (_, len) = ring.read_at(&file_with(b"hello"), MemoryOwner::from(vec![0; 10]), 5).wait().unwrap();
     assert_eq!(len, 0);
+}
+
+#[test]
+fn an_offset_that_no_file_has_is_refused() {
+    let Some(ring) = ring() else { return };
+    let failed =
+        ring.read_at(&file_with(b"hello"), MemoryOwner::from(vec![0; 10]), u64::MAX).wait().unwrap_err();
+    assert_eq!(failed.error.kind(), io::ErrorKind::InvalidInput, "{failed}");
 }
 
 #[test]
@@ -315,4 +323,33 @@ fn a_write_to_a_full_pipe_ends_when_there_is_room() {
         outcome
     });
     assert_eq!(text, vec![7; len]);
+}
+
+/// A task that holds all there is may be dropped by its own waker, on the thread of the ring.
+#[test]
+fn a_waker_may_drop_the_future_and_the_ring() {
+    struct Task(Mutex<Option<(Operation<MemoryOwner<u8>>, Ring)>>, mpsc::Sender<()>);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+            self.1.send(()).unwrap();
+        }
+    }
+    let Some(ring) = ring() else { return };
+    let bounded = MemoryPool::builder().build_bounded(8192);
+    let (from, mut to) = silent_pipe();
+    let (sender, dropped) = mpsc::channel();
+    let task = Arc::new(Task(Mutex::new(None), sender));
+
+    let mut first = ring.read(&from, bounded.try_rent::<u8>(4096).unwrap());
+    let waker = Waker::from(Arc::clone(&task));
+    assert!(pin!(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
+    let (nothing, _to) = silent_pipe();
+    let second = ring.read(&nothing, bounded.try_rent::<u8>(4096).unwrap());
+    *task.0.lock().unwrap() = Some((first, ring));
+    to.write_all(b"hello").unwrap();
+    dropped.recv().unwrap();
+    assert!(second.wait().is_err_and(|failed| failed.is_cancelled()));
+    // Both blocks come back, the second by the ring's thread.
+    assert!(bounded.rent_blocking::<u8>(8192).is_ok());
 }
