@@ -6,6 +6,7 @@ mod auto_traits;
 mod backing;
 mod cast;
 mod ending;
+mod examples;
 #[cfg(all(unix, not(miri)))]
 mod guard_pages;
 mod memory;

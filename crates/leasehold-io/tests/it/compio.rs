@@ -1,0 +1,70 @@
+//! The traits of `compio-buf`.
+#![expect(unsafe_code, reason = "the trait has an unsafe method")]
+
+use compio_buf::{IoBuf, IoBufMut, SetLen};
+use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
+use leasehold_io::Buffer;
+
+/// What a runtime does with a buffer when `bytes` have come.
+fn receive<B: IoBufMut>(mut buffer: B, bytes: &[u8]) -> B {
+    let room = buffer.as_uninit();
+    for (place, byte) in room.iter_mut().zip(bytes) {
+        place.write(*byte);
+    }
+    // SAFETY: they were written just now.
+    unsafe { buffer.set_len(bytes.len()) };
+    buffer
+}
+
+#[test]
+fn a_runtime_of_compios_fills_a_rented_block_in_place() {
+    let pool = MemoryPool::new();
+    let owner = pool.rent::<u8>(1000);
+    let address = owner.as_ptr();
+    let mut buffer = Buffer::empty(owner);
+    assert_eq!((buffer.buf_len(), buffer.buf_capacity(), buffer.buf_ptr()), (0, 1000, address));
+    let buffer = receive(Box::new(buffer), b"hello");
+    assert_eq!((buffer.as_init(), buffer.buf_ptr()), (&b"hello"[..], address));
+    let slice = buffer.slice(1..3);
+    assert_eq!((slice.as_init(), slice.buf_ptr()), (&b"el"[..], address.wrapping_add(1)));
+    drop(slice);
+    assert_eq!(pool.rent::<u8>(1000).as_ptr(), address, "the block came back when the runtime dropped it");
+}
+
+#[test]
+fn compio_reads_shared_owners_and_pins_where_they_are() {
+    let pool = MemoryPool::new();
+    let mut owner = pool.rent::<u8>(5);
+    owner.copy_from_slice(b"hello");
+    let shared: SharedOwner<u8> = owner.into_shared();
+    let address = shared.as_ptr();
+    let buffer = Buffer::full(shared.slice(1..));
+    assert_eq!((buffer.as_init(), buffer.buf_ptr()), (&b"ello"[..], address.wrapping_add(1)));
+    drop((buffer, shared));
+    assert_eq!(pool.stats().rented_bytes, 0);
+
+    let (lessor, memory) = MemoryOwner::from(b"hello".to_vec()).lease_read_only();
+    let buffer = Buffer::full(memory.pin().unwrap());
+    let revocation = lessor.revoke().try_take().unwrap_err();
+    assert_eq!(buffer.as_init(), b"hello");
+    drop(buffer);
+    assert!(revocation.try_take().is_ok());
+}
+
+#[test]
+fn compio_fills_pinned_memory() {
+    let (lessor, memory) = MemoryOwner::from(vec![0; 5]).lease();
+    let buffer = receive(Buffer::empty(memory.pin().unwrap()), b"hello");
+    let (pinned, filled) = buffer.into_parts();
+    assert_eq!((filled, &pinned[..]), (5, &b"hello"[..]));
+    drop(pinned);
+    assert_eq!(lessor.try_reclaim().unwrap()[..], *b"hello");
+}
+
+#[test]
+#[should_panic(expected = "6 bytes cannot be filled in a buffer of 5")]
+fn a_runtime_cannot_say_that_more_is_filled_than_there_is() {
+    let mut buffer = Buffer::empty(MemoryOwner::from(vec![0; 5]));
+    // SAFETY: none of the conditions is met; the buffer does not rely on them.
+    unsafe { buffer.set_len(6) };
+}
