@@ -68,7 +68,7 @@ pub enum Length {
 ///     summarizer.add(&vector, text.split(' ').count(), true, || text);
 /// }
 /// let chosen: Vec<&str> = summarizer.finish().into_iter().map(|chosen| chosen.sentence).collect();
-/// assert_eq!(chosen, ["Owls.", "Owls fly."]);
+/// assert_eq!(chosen, ["Owls fly.", "They eat."]);
 /// ```
 #[derive(Debug)]
 pub struct Summarizer<T> {
