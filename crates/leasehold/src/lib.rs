@@ -58,6 +58,8 @@
 //!
 //! # Features
 //!
+//! - `bytes`: `Bytes` from owners, shared owners and pins, and back; `Buf` for [`SequenceReader`] and, as
+//!   [`SequenceBuf`], for [`Sequence`]; `BufMut` for [`MemoryWriter`].
 //! - `cuda`: [`cuda::PinnedHost`], host memory that CUDA devices reach directly. The driver is loaded at run time.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
 //! - `metrics`: [`PoolStats::record`] hands a pool's figures to the recorder of that crate.
@@ -72,6 +74,7 @@ mod cast;
 mod counters;
 mod error;
 mod handle;
+mod interop;
 mod lessor;
 #[expect(unsafe_code, reason = "managers answer for memory of any origin")]
 mod manager;
@@ -103,6 +106,8 @@ pub use error::{
     RaggedFull, Refused, RentError, Revoked, TooShort,
 };
 pub use handle::{MemoryHandle, MemoryHandleMut};
+#[cfg(feature = "bytes")]
+pub use interop::bytes::SequenceBuf;
 pub use lessor::{Exclusive, LeaseKind, Lessor, ReadOnly, Returned, Revocation, SharedReadOnly};
 #[cfg(unix)]
 pub use manager::PageLocked;

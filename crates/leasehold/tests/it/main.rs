@@ -8,6 +8,7 @@ mod cast;
 mod ending;
 #[cfg(all(unix, not(miri)))]
 mod guard_pages;
+mod interop;
 mod memory;
 mod pipe;
 mod pitfalls;
