@@ -3,3 +3,7 @@
 #[cfg(feature = "bytes")]
 #[expect(unsafe_code, reason = "a trait that is unsafe to implement; nothing unsafe is done in it")]
 pub mod bytes;
+#[cfg(feature = "serde")]
+pub mod serde;
+#[cfg(feature = "tokio")]
+pub mod tokio;

@@ -2,4 +2,10 @@
 
 #[cfg(feature = "bytes")]
 mod bytes;
+#[cfg(feature = "half")]
+mod half;
 mod owner;
+#[cfg(feature = "serde")]
+mod serde;
+#[cfg(feature = "tokio")]
+mod tokio;
