@@ -1,0 +1,14 @@
+//! Each adapter keeps the address, and gives the block back when the foreign object dies.
+#![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
+
+
+use bytemuck::Pod;
+use leasehold::{MemoryOwner, MemoryPool};
+
+/// A rented buffer of these elements.
+#[allow(dead_code, reason = "not every feature needs it")]
+fn rented<T: Pod + Send>(pool: &MemoryPool, elements: &[T]) -> MemoryOwner<T> {
+    let mut owner = pool.rent(elements.len());
+    owner.copy_from_slice(elements);
+    owner
+}
