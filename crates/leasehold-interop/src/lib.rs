@@ -9,6 +9,8 @@
 //!
 #![doc = include_str!("../../../docs/interop.md")]
 
+#[cfg(feature = "arrow-buffer")]
+pub mod arrow;
 #[cfg(feature = "futures-io")]
 pub mod futures;
 mod held;

@@ -1,6 +1,8 @@
 //! Each adapter keeps the address, and gives the block back when the foreign object dies.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
 
+#[cfg(feature = "arrow-buffer")]
+mod arrow;
 #[cfg(feature = "futures-io")]
 mod futures;
 
