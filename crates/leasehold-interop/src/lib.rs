@@ -14,5 +14,7 @@ pub mod arrow;
 #[cfg(feature = "futures-io")]
 pub mod futures;
 mod held;
+#[cfg(feature = "ndarray")]
+pub mod ndarray;
 
 pub use held::Held;

@@ -5,6 +5,8 @@
 mod arrow;
 #[cfg(feature = "futures-io")]
 mod futures;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 
 use bytemuck::Pod;
 use leasehold::{MemoryOwner, MemoryPool};
