@@ -16,5 +16,7 @@ pub mod futures;
 mod held;
 #[cfg(feature = "ndarray")]
 pub mod ndarray;
+#[cfg(feature = "safetensors")]
+pub mod safetensors;
 
 pub use held::Held;

@@ -7,6 +7,8 @@ mod arrow;
 mod futures;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "safetensors")]
+mod safetensors;
 
 use bytemuck::Pod;
 use leasehold::{MemoryOwner, MemoryPool};
