@@ -11,6 +11,8 @@
 
 #[cfg(feature = "arrow-buffer")]
 pub mod arrow;
+#[cfg(feature = "dlpack")]
+pub mod dlpack;
 #[cfg(feature = "futures-io")]
 pub mod futures;
 mod held;

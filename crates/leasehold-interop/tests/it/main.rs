@@ -1,8 +1,11 @@
 //! Each adapter keeps the address, and gives the block back when the foreign object dies.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
+#![cfg_attr(feature = "dlpack", expect(unsafe_code, reason = "the tests play the C side of DLPack"))]
 
 #[cfg(feature = "arrow-buffer")]
 mod arrow;
+#[cfg(feature = "dlpack")]
+mod dlpack;
 #[cfg(feature = "futures-io")]
 mod futures;
 #[cfg(feature = "ndarray")]
