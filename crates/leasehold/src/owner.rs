@@ -50,7 +50,7 @@ impl<T: Send + 'static> MemoryOwner<T> {
     /// ```
     /// use leasehold::MemoryOwner;
     ///
-    /// let table = Box::new([1u32, 2, 3]);
+    /// let table: Box<[u32]> = Box::new([1, 2, 3]);
     /// let address = table.as_ptr();
     /// let mut owner = MemoryOwner::from_owner(table);
     /// owner[0] = 10;
