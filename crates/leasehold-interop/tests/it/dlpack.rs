@@ -1,6 +1,7 @@
 //! DLPack.
 
 use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leasehold::{MemoryOwner, MemoryPool};
@@ -11,49 +12,58 @@ use leasehold_interop::dlpack::{
 
 use crate::rented;
 
-/// Another library's tensor: a matrix of 2 rows and 3 columns, 8 bytes into its memory.
+/// Another library's tensor: a matrix, 8 bytes into its memory.
 struct Producer {
-    data: Box<[f32; 8]>,
+    data: [f32; 8],
     shape: [i64; 2],
     strides: [i64; 2],
-    deleted: AtomicUsize,
+    deleted: Arc<AtomicUsize>,
 }
 
-impl Producer {
-    fn new() -> Box<Producer> {
-        let data = Box::new([0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        Box::new(Producer { data, shape: [2, 3], strides: [3, 1], deleted: AtomicUsize::new(0) })
-    }
+unsafe extern "C" fn delete(managed: *mut DLManagedTensorVersioned) {
+    // SAFETY: `import` leaked this box.
+    let managed = unsafe { Box::from_raw(managed) };
+    // SAFETY: `produce` leaked this one.
+    let producer = unsafe { Box::from_raw(managed.manager_ctx.cast::<Producer>()) };
+    producer.deleted.fetch_add(1, Ordering::SeqCst);
+}
 
-    fn structure(&mut self) -> DLManagedTensorVersioned {
-        unsafe extern "C" fn delete(managed: *mut DLManagedTensorVersioned) {
-            // SAFETY: the test leaked the box, and keeps the producer.
-            let managed = unsafe { Box::from_raw(managed) };
-            // SAFETY: as above.
-            let producer = unsafe { &*managed.manager_ctx.cast::<Producer>() };
-            producer.deleted.fetch_add(1, Ordering::SeqCst);
-        }
-        let dl_tensor = DLTensor {
-            data: self.data.as_mut_ptr().cast(),
-            device: DLDevice { device_type: K_DL_CPU, device_id: 0 },
-            ndim: 2,
-            dtype: <f32 as Element>::DTYPE,
-            shape: self.shape.as_mut_ptr(),
-            strides: self.strides.as_mut_ptr(),
-            byte_offset: 8,
-        };
-        DLManagedTensorVersioned {
-            version: DLPackVersion { major: 1, minor: 1 },
-            manager_ctx: std::ptr::from_mut(self).cast(),
-            deleter: Some(delete),
-            flags: 0,
-            dl_tensor,
-        }
-    }
+/// What a producer in C makes, and how often it was deleted.
+fn produce(shape: [i64; 2], strides: [i64; 2]) -> (DLManagedTensorVersioned, Arc<AtomicUsize>) {
+    let deleted = Arc::new(AtomicUsize::new(0));
+    let data = [0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let producer = Box::into_raw(Box::new(Producer { data, shape, strides, deleted: Arc::clone(&deleted) }));
+    // SAFETY: the box was leaked above.
+    let (data, shape, strides) = unsafe { fields(producer) };
+    let dl_tensor = DLTensor {
+        data: data.cast(),
+        device: DLDevice { device_type: K_DL_CPU, device_id: 0 },
+        ndim: 2,
+        dtype: <f32 as Element>::DTYPE,
+        shape,
+        strides,
+        byte_offset: 8,
+    };
+    let managed = DLManagedTensorVersioned {
+        version: DLPackVersion { major: 1, minor: 1 },
+        manager_ctx: producer.cast(),
+        deleter: Some(delete),
+        flags: 0,
+        dl_tensor,
+    };
+    (managed, deleted)
+}
+
+/// # Safety
+/// There is a producer.
+unsafe fn fields(producer: *mut Producer) -> (*mut f32, *mut i64, *mut i64) {
+    // SAFETY: the caller's promise.
+    let Producer { data, shape, strides, .. } = unsafe { &mut *producer };
+    (data.as_mut_ptr(), shape.as_mut_ptr(), strides.as_mut_ptr())
 }
 
 fn import(structure: DLManagedTensorVersioned) -> ManagedTensor {
-    // SAFETY: the producer stays until the end of the test, and writes nothing.
+    // SAFETY: what `produce` made stays until it is deleted, and nobody writes it.
     unsafe { ManagedTensor::from_raw(NonNull::from(Box::leak(Box::new(structure)))) }
 }
 
@@ -108,32 +118,27 @@ fn a_round_trip_keeps_the_address() {
 
 #[test]
 fn a_tensor_of_another_library_is_read_in_place_and_deleted_once() {
-    let mut producer = Producer::new();
-    let owner = import(producer.structure()).into_shared::<f32>().unwrap();
-    assert_eq!(
-        (owner.as_ptr(), &owner[..]),
-        (producer.data[2..].as_ptr(), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..])
-    );
+    let (structure, deleted) = produce([2, 3], [3, 1]);
+    let address = structure.dl_tensor.data.cast_const().cast::<f32>().wrapping_add(2);
+    let owner = import(structure).into_shared::<f32>().unwrap();
+    assert_eq!((owner.as_ptr(), &owner[..]), (address, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]));
     let part = owner.slice(4..);
     drop(owner);
-    assert_eq!((producer.deleted.load(Ordering::SeqCst), part[0]), (0, 5.0));
+    assert_eq!((deleted.load(Ordering::SeqCst), part[0]), (0, 5.0));
     drop(part);
-    assert_eq!(producer.deleted.load(Ordering::SeqCst), 1);
-    let mut structure = producer.structure();
-    structure.dl_tensor.strides = null_mut();
-    assert_eq!(import(structure).into_shared::<f32>().unwrap().len(), 6);
-    assert_eq!(producer.deleted.load(Ordering::SeqCst), 2);
+    assert_eq!(deleted.load(Ordering::SeqCst), 1);
 }
 
 #[test]
-fn strides_of_single_elements_do_not_matter() {
-    let mut producer = Producer::new();
-    (producer.shape, producer.strides) = ([1, 6], [77, 1]);
-    assert_eq!(import(producer.structure()).into_shared::<f32>().unwrap().len(), 6);
-    (producer.shape, producer.strides) = ([0, 3], [1, 1]);
-    let mut structure = producer.structure();
+fn strides_may_be_missing_and_those_of_single_elements_do_not_matter() {
+    let len = |structure| import(structure).into_shared::<f32>().unwrap().len();
+    let (mut structure, deleted) = produce([2, 3], [0, 0]);
+    structure.dl_tensor.strides = null_mut();
+    assert_eq!((len(structure), deleted.load(Ordering::SeqCst)), (6, 1));
+    assert_eq!(len(produce([1, 6], [77, 1]).0), 6);
+    let (mut structure, deleted) = produce([0, 3], [1, 1]);
     structure.dl_tensor.data = null_mut();
-    assert!(import(structure).into_shared::<f32>().unwrap().is_empty());
+    assert_eq!((len(structure), deleted.load(Ordering::SeqCst)), (0, 1));
 }
 
 #[test]
@@ -161,8 +166,7 @@ fn what_cannot_be_read_in_place_comes_back_with_the_reason() {
         ),
     ];
     for (index, (change, is_expected)) in cases.into_iter().enumerate() {
-        let mut producer = Producer::new();
-        let mut structure = producer.structure();
+        let (mut structure, deleted) = produce([2, 3], [3, 1]);
         change(&mut structure);
         // Before a null pointer has an offset.
         if structure.dl_tensor.data.is_null() {
@@ -170,13 +174,11 @@ fn what_cannot_be_read_in_place_comes_back_with_the_reason() {
         }
         let error = import(structure).into_shared::<f32>().unwrap_err();
         assert!(is_expected(&error.reason), "case {index}: {error}");
-        assert_eq!(producer.deleted.load(Ordering::SeqCst), 0);
+        assert_eq!(deleted.load(Ordering::SeqCst), 0);
         drop(error);
-        assert_eq!(producer.deleted.load(Ordering::SeqCst), 1);
+        assert_eq!(deleted.load(Ordering::SeqCst), 1);
     }
-    let mut producer = Producer::new();
-    producer.shape = [-2, 3];
-    let error = import(producer.structure()).into_shared::<f32>().unwrap_err();
+    let error = import(produce([-2, 3], [3, 1]).0).into_shared::<f32>().unwrap_err();
     assert_eq!(error.reason, NotImported::Shape);
 }
 
