@@ -59,7 +59,7 @@
 //! # Features
 //!
 //! - `bytes`: `Bytes` from owners, shared owners and pins, and back; `Buf` for [`SequenceReader`] and, as
-//!   [`SequenceBuf`], for [`Sequence`]; `BufMut` for [`MemoryWriter`].
+//!   `SequenceBuf`, for [`Sequence`]; `BufMut` for [`MemoryWriter`].
 //! - `cuda`: [`cuda::PinnedHost`], host memory that CUDA devices reach directly. The driver is loaded at run time.
 //! - `half`: [`Number`] for `f16` and `bf16`. Both are plain types, which pools rent.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
