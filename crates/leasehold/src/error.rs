@@ -522,3 +522,47 @@ impl fmt::Display for RaggedFull {
 }
 
 impl std::error::Error for RaggedFull {}
+
+/// Offsets that do not say where the rows of a batch are.
+///
+/// # Examples
+/// ```
+/// use leasehold::RaggedRows;
+///
+/// let error = RaggedRows::new(&[1, 2, 3], &[0, 2, 1]).unwrap_err();
+/// assert_eq!(error.to_string(), "offset 2 is smaller than the one before it");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BadOffsets {
+    /// There is none; of no rows there is one.
+    Missing,
+    /// One is smaller than the one before it.
+    Decreasing {
+        /// Which.
+        index: usize,
+    },
+    /// The last is beyond the values.
+    Beyond {
+        /// The last.
+        offset: usize,
+        /// Values that there are.
+        values: usize,
+    },
+}
+
+impl fmt::Display for BadOffsets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadOffsets::Missing => f.write_str("no offsets, where no rows have one"),
+            BadOffsets::Decreasing { index } => {
+                write!(f, "offset {index} is smaller than the one before it")
+            }
+            BadOffsets::Beyond { offset, values } => {
+                write!(f, "the last row ends at {offset} of {values} values")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BadOffsets {}

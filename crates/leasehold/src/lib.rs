@@ -59,9 +59,16 @@
 //!
 //! # Features
 //!
+//! - `bytes`: `Bytes` from owners, shared owners and pins, and back; `Buf` for [`SequenceReader`] and, as
+//!   `SequenceBuf`, for [`Sequence`]; `BufMut` for [`MemoryWriter`].
 //! - `cuda`: [`cuda::PinnedHost`], host memory that CUDA devices reach directly. The driver is loaded at run time.
+//! - `half`: [`Number`] for `f16` and `bf16`. Both are plain types, which pools rent.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
 //! - `metrics`: [`PoolStats::record`] hands a pool's figures to the recorder of that crate.
+//! - `serde`: owners, shared owners and pins are serialised, owners and shared owners deserialised; the module `serde`
+//!   deserialises into a pool's memory, and without a copy out of the buffer that is read.
+//! - `tokio`: the module `tokio` reads straight into rented blocks and writes sequences with vectored calls; the ends of a
+//!   pipe are `AsyncBufRead` and `AsyncWrite`.
 //! - `tracing`: pools tell a subscriber of buffers that are made, of rents that wait, of idle memory that is let go.
 //!
 //! The `cfg` `leasehold_fences` makes spans use real fences where `membarrier` would do, for systems whose seccomp filter arrives
@@ -73,6 +80,7 @@ mod cast;
 mod counters;
 mod error;
 mod handle;
+mod interop;
 mod lessor;
 #[expect(unsafe_code, reason = "managers answer for memory of any origin")]
 mod manager;
@@ -101,10 +109,16 @@ pub use backing::{FreezeError, FreezeReason, Sealed, SharedMemory, UnfitFile, Un
 pub use backing::{Granted, GuardPages, HugePages, Locked, Pages};
 pub use counters::{Counters, counters, reclaim_now};
 pub use error::{
-    CastError, CastReason, Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive, OutOfRange,
-    RaggedFull, Refused, RentError, Revoked, TooShort,
+    BadOffsets, CastError, CastReason, Exhausted, HeldByThisThread, InUse, NotAdjacent, NotExclusive,
+    OutOfRange, RaggedFull, Refused, RentError, Revoked, TooShort,
 };
 pub use handle::{MemoryHandle, MemoryHandleMut};
+#[cfg(feature = "bytes")]
+pub use interop::bytes::SequenceBuf;
+#[cfg(feature = "serde")]
+pub use interop::serde;
+#[cfg(feature = "tokio")]
+pub use interop::tokio;
 pub use lessor::{Exclusive, LeaseKind, Lessor, ReadOnly, Returned, Revocation, SharedReadOnly};
 #[cfg(unix)]
 pub use manager::PageLocked;

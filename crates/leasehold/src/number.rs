@@ -2,7 +2,8 @@
 
 /// A number of fixed size that can be read from bytes, least or most significant byte first.
 ///
-/// Implemented for the integers and floating-point numbers of the language; nobody else implements it.
+/// Implemented for the integers and floating-point numbers of the language, and with the feature `half` for `f16` and `bf16`;
+/// nobody else implements it.
 ///
 /// # Examples
 /// ```
@@ -80,6 +81,8 @@ macro_rules! numbers {
 }
 
 numbers!(u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64);
+#[cfg(feature = "half")]
+numbers!(half::f16 half::bf16);
 
 mod sealed {
     pub trait Sealed {}

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use crate::lessor::{Exclusive, Lessor, ReadOnly};
-use crate::manager::MemoryManagerMut;
+use crate::manager::{ForeignMut, MemoryManagerMut};
 use crate::memory::{Memory, ReadOnlyMemory};
 use crate::raw::{self, Owned};
 use crate::shared::SharedOwner;
@@ -40,6 +40,25 @@ impl<T: Send + 'static> MemoryOwner<T> {
     #[track_caller]
     pub fn from_manager<M: MemoryManagerMut<T>>(manager: M) -> Self {
         MemoryOwner(Owned::from_manager(manager, Location::caller()))
+    }
+
+    /// Takes a value that lends a slice for writing: a buffer of another library. Copies nothing.
+    ///
+    /// It is asked for its slice once, and dropped with the buffer. Costs one small allocation.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::MemoryOwner;
+    ///
+    /// let table: Box<[u32]> = Box::new([1, 2, 3]);
+    /// let address = table.as_ptr();
+    /// let mut owner = MemoryOwner::from_owner(table);
+    /// owner[0] = 10;
+    /// assert_eq!((owner.as_ptr(), &owner[..]), (address, &[10, 2, 3][..]));
+    /// ```
+    #[track_caller]
+    pub fn from_owner<O: AsMut<[T]> + Send + 'static>(owner: O) -> Self {
+        MemoryOwner::from_manager(ForeignMut(owner))
     }
 
     /// Takes a slice that was leaked or never ends.

@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 
 use bytemuck::Pod;
 
-use crate::error::{OutOfRange, RaggedFull};
+use crate::error::{BadOffsets, OutOfRange, RaggedFull};
 use crate::owner::MemoryOwner;
 use crate::pool::MemoryPool;
 use crate::raw;
@@ -309,6 +309,31 @@ pub struct RaggedRows<'a, T> {
 }
 
 impl<'a, T> RaggedRows<'a, T> {
+    /// Rows of values that lie elsewhere: row `i` is from offset `i` to the next. Looks at every offset.
+    ///
+    /// # Errors
+    /// [`BadOffsets`]: there is none, one is smaller than the one before it, or the last is beyond the values.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::RaggedRows;
+    ///
+    /// let rows = RaggedRows::new(&['a', 'b', 'c'], &[0, 2, 2, 3])?;
+    /// assert_eq!(rows.iter().collect::<Vec<_>>(), [&['a', 'b'][..], &[], &['c']]);
+    /// assert!(RaggedRows::new(&['a', 'b', 'c'], &[0, 4]).is_err());
+    /// # Ok::<_, leasehold::BadOffsets>(())
+    /// ```
+    pub fn new(values: &'a [T], offsets: &'a [usize]) -> Result<Self, BadOffsets> {
+        let &last = offsets.last().ok_or(BadOffsets::Missing)?;
+        if let Some(before) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
+            return Err(BadOffsets::Decreasing { index: before + 1 });
+        }
+        if last > values.len() {
+            return Err(BadOffsets::Beyond { offset: last, values: values.len() });
+        }
+        Ok(RaggedRows { values, offsets })
+    }
+
     /// Rows in the view.
     pub fn len(self) -> usize {
         self.offsets.len() - 1

@@ -8,7 +8,7 @@ use std::panic::Location;
 
 use crate::error::{NotAdjacent, NotExclusive, OutOfRange};
 use crate::lessor::{Lessor, SharedReadOnly};
-use crate::manager::MemoryManager;
+use crate::manager::{Foreign, MemoryManager};
 use crate::memory::ReadOnlyMemory;
 use crate::owner::MemoryOwner;
 use crate::raw::{self, Shared};
@@ -54,6 +54,32 @@ impl<T: Send + 'static> SharedOwner<T> {
     #[track_caller]
     pub fn from_manager<M: MemoryManager<T>>(manager: M) -> Self {
         SharedOwner(Shared::from_manager(manager, Location::caller()))
+    }
+
+    /// Takes a value that lends a slice: a buffer of another library, a table in an `Arc`. Copies nothing.
+    ///
+    /// It is asked for its slice once, and dropped with the last shared owner. Costs one small allocation.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use leasehold::SharedOwner;
+    ///
+    /// let names = Arc::new(String::from("Ada, Grace"));
+    /// struct Text(Arc<String>);
+    /// impl AsRef<[u8]> for Text {
+    ///     fn as_ref(&self) -> &[u8] {
+    ///         self.0.as_bytes()
+    ///     }
+    /// }
+    /// let owner = SharedOwner::from_owner(Text(Arc::clone(&names)));
+    /// assert_eq!(owner.as_ptr(), names.as_ptr());
+    /// drop(owner);
+    /// assert_eq!(Arc::strong_count(&names), 1);
+    /// ```
+    #[track_caller]
+    pub fn from_owner<O: AsRef<[T]> + Send + 'static>(owner: O) -> Self {
+        SharedOwner::from_manager(Foreign(owner))
     }
 
     /// The part of the buffer that `range` names, sharing it. Costs one atomic addition.

@@ -1,12 +1,14 @@
 //! Custom sources of memory.
 
 mod arc;
+mod foreign;
 #[cfg(feature = "memmap2")]
 mod mapping;
 #[cfg(unix)]
 mod page_locked;
 
 pub use arc::SharedSlice;
+pub(crate) use foreign::{Foreign, ForeignMut};
 #[cfg(feature = "memmap2")]
 pub use mapping::{FileMapping, FileMappingMut};
 #[cfg(unix)]

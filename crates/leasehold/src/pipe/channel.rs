@@ -67,7 +67,11 @@ pub(super) struct Sender<T>(Arc<Channel<T>>);
 pub(super) struct Receiver<T>(Arc<Channel<T>>);
 
 impl<T> State<T> {
-    fn check_reader(&self) -> Result<(), WriteError> {
+    /// Whether anything can be written.
+    fn check_open(&self) -> Result<(), WriteError> {
+        if !matches!(self.writer, Outcome::Open) {
+            return Err(WriteError::Completed);
+        }
         match &self.reader {
             Outcome::Open => Ok(()),
             Outcome::Failed(error) => Err(WriteError::ReaderFailed(Arc::clone(error))),
@@ -91,7 +95,7 @@ impl<T: Send + 'static> Sender<T> {
     pub(super) fn publish(&self, block: &mut Rest<T>, len: usize) -> Result<usize, WriteError> {
         let (room, woken) = {
             let mut state = lock(&self.0.state);
-            state.check_reader()?;
+            state.check_open()?;
             let appended = state.pending.back_mut().is_some_and(|last| block.append_to(last, len));
             if !appended {
                 state.pending.push_back(block.split_to(len));
@@ -112,7 +116,7 @@ impl<T: Send + 'static> Sender<T> {
         let (old, woken) = {
             let mut state = lock(&self.0.state);
             // Whatever has changed since the first look has changed before the waker is there to be found.
-            state.check_reader()?;
+            state.check_open()?;
             let room = self.0.capacity - state.held;
             if room >= wanted {
                 return Poll::Ready(Ok(room));
@@ -128,7 +132,7 @@ impl<T: Send + 'static> Sender<T> {
 
     pub(super) fn try_room(&self, wanted: usize) -> Result<Option<usize>, WriteError> {
         let state = lock(&self.0.state);
-        state.check_reader()?;
+        state.check_open()?;
         let room = self.0.capacity - state.held;
         Ok((room >= wanted).then_some(room))
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use crate::error::RentError;
@@ -62,6 +63,8 @@ pub enum WriteError {
     ReaderGone,
     /// The reader has completed with this error.
     ReaderFailed(Arc<dyn Error + Send + Sync>),
+    /// The writer itself was [closed](crate::PipeWriter::close) before.
+    Completed,
     /// The pipe never has so much room.
     TooLarge {
         /// Elements asked for.
@@ -78,6 +81,7 @@ impl fmt::Display for WriteError {
         match self {
             WriteError::ReaderGone => f.write_str("the reader of the pipe has gone"),
             WriteError::ReaderFailed(_) => f.write_str("the reader of the pipe has failed"),
+            WriteError::Completed => f.write_str("the writer of the pipe was closed before"),
             WriteError::TooLarge { asked, capacity } => {
                 write!(f, "room for {asked} elements asked for in a pipe of {capacity}")
             }
@@ -100,4 +104,34 @@ impl From<RentError> for WriteError {
     fn from(error: RentError) -> WriteError {
         WriteError::Rent(error)
     }
+}
+
+/// The kind is that of an `io::Error` with which the writer has failed, or `UnexpectedEof` when it was dropped.
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> io::Error {
+        let kind = match &error {
+            ReadError::Failed(error) => kind(&**error),
+            ReadError::WriterGone => io::ErrorKind::UnexpectedEof,
+            ReadError::Full { .. } => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// The kind is that of an `io::Error` with which the reader has failed, or `BrokenPipe` when nobody reads or the writer was
+/// closed.
+impl From<WriteError> for io::Error {
+    fn from(error: WriteError) -> io::Error {
+        let kind = match &error {
+            WriteError::ReaderGone | WriteError::Completed => io::ErrorKind::BrokenPipe,
+            WriteError::ReaderFailed(error) => kind(&**error),
+            WriteError::TooLarge { .. } => io::ErrorKind::InvalidInput,
+            WriteError::Rent(_) => io::ErrorKind::OutOfMemory,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+fn kind(error: &(dyn Error + Send + Sync + 'static)) -> io::ErrorKind {
+    error.downcast_ref::<io::Error>().map_or(io::ErrorKind::Other, io::Error::kind)
 }

@@ -12,7 +12,7 @@ use super::error::{BoxError, WriteError};
 use crate::error::RentError;
 use crate::owner::MemoryOwner;
 use crate::pool::{AnyPool, Rent};
-use crate::raw::{self, Rest, Site};
+use crate::raw::{self, Queued, Rest, Site};
 
 /// The end of a [`pipe`](crate::pipe()) that is written to.
 ///
@@ -28,6 +28,8 @@ pub struct PipeWriter<T> {
     pool: AnyPool,
     tail: Tail<T>,
     block_len: usize,
+    /// The place in the queue of a pool with a budget that [`poll_reserve`](Self::poll_reserve) keeps.
+    queued: Option<Queued<T>>,
 }
 
 /// The block that is being written.
@@ -42,7 +44,7 @@ struct Tail<T> {
 impl<T: Pod + Send + Sync> PipeWriter<T> {
     pub(super) fn new(sender: Sender<T>, pool: AnyPool, block_len: usize) -> Self {
         let tail = Tail { block: None, committed: 0, room: sender.capacity() };
-        PipeWriter { sender, pool, tail, block_len }
+        PipeWriter { sender, pool, tail, block_len, queued: None }
     }
 
     /// Room for `len` elements, or more: at least one. Waits until the pipe has room for them, and a pool with a budget a
@@ -70,6 +72,45 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
     #[track_caller]
     pub fn reserve(&mut self, len: usize) -> Reserve<'_, T> {
         self.reserve_at(len, Location::caller())
+    }
+
+    /// As [`reserve`](Self::reserve), for those who write a `poll` method on top of it. The task of the latest call is
+    /// woken.
+    ///
+    /// What waits for a pool with a budget keeps its place in the queue from one call to the next, unless that asks for more;
+    /// a writer that is not asked again keeps it until it is dropped, and the block that it is given.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (mut writer, reader) = leasehold::PipeBuilder::new().capacity(2).build::<u8>();
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(matches!(writer.poll_reserve(2, &mut context), Poll::Ready(Ok([_, _]))));
+    /// writer.commit(1);
+    /// assert!(writer.poll_reserve(2, &mut context).is_pending());
+    /// ```
+    #[track_caller]
+    pub fn poll_reserve(
+        &mut self,
+        len: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<&mut [T], WriteError>> {
+        let mut reserve = self.reserve_at(len, Location::caller());
+        let found = reserve.poll_tail(context);
+        if found.is_pending() {
+            // The task goes on waiting when the future is gone.
+            reserve.waits = false;
+            let queued = reserve.rent.take().and_then(Rent::suspend);
+            drop(reserve);
+            self.queued = queued;
+            return Poll::Pending;
+        }
+        drop(reserve);
+        found.map_ok(|()| self.tail.room())
     }
 
     /// As [`reserve`](Self::reserve), blocking this thread.
@@ -113,6 +154,8 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
             self.publish()?;
         }
         if !self.tail.has_block_again(len) {
+            // Not behind ourselves.
+            self.queued = None;
             let block = self.pool.try_rent_at(len.max(self.block_len), Location::caller())?;
             self.tail.start(block);
         }
@@ -191,9 +234,27 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn complete(mut self, result: Result<(), BoxError>) {
+        self.close(result);
+    }
+
+    /// As [`complete`](Self::complete), for a writer that is only borrowed. Nothing can be written afterwards.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{WriteError, pipe};
+    ///
+    /// let (mut writer, mut reader) = pipe::<u8>();
+    /// writer.close(Ok(()));
+    /// assert!(matches!(writer.try_reserve(1), Err(WriteError::Completed)));
+    /// assert!(reader.read_blocking()?.is_completed());
+    /// # Ok::<_, leasehold::ReadError>(())
+    /// ```
+    pub fn close(&mut self, result: Result<(), BoxError>) {
         // A reader that has gone misses nothing.
         let _ = self.publish();
         self.sender.complete(result);
+        self.tail = Tail { block: None, committed: 0, room: 0 };
+        self.queued = None;
     }
 
     /// Elements that were committed and not shown to the reader yet.
@@ -202,8 +263,15 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
     }
 
     fn reserve_at(&mut self, len: usize, site: Site) -> Reserve<'_, T> {
-        let PipeWriter { sender, pool, tail, block_len } = self;
-        Reserve { sender, pool, tail: Some(tail), block_len: *block_len, len, site, rent: None, waits: false }
+        let PipeWriter { sender, pool, tail, block_len, queued } = self;
+        let rent = match (&*pool, queued.take()) {
+            // A place for less than is wanted now is given up.
+            (AnyPool::Bounded(pool), Some(queued)) if queued.asked().0 >= len => {
+                Some(Rent::resume(pool, queued))
+            }
+            _ => None,
+        };
+        Reserve { sender, pool, tail: Some(tail), block_len: *block_len, len, site, rent, waits: false }
     }
 
     fn check(&self, len: usize) -> Result<usize, WriteError> {

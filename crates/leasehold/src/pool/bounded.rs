@@ -256,6 +256,17 @@ impl<'a, T> Rent<'a, T> {
     fn new(pool: &'a BoundedPool, len: usize, site: Site) -> Rent<'a, T> {
         Rent { pool, len, site, queued: None }
     }
+
+    /// Takes up a place in the queue of that pool again.
+    pub(crate) fn resume(pool: &'a BoundedPool, queued: Queued<T>) -> Rent<'a, T> {
+        let (len, site) = queued.asked();
+        Rent { pool, len, site, queued: Some(queued) }
+    }
+
+    /// The place in the queue, if there is one.
+    pub(crate) fn suspend(self) -> Option<Queued<T>> {
+        self.queued
+    }
 }
 
 impl<T: Pod + Send> Rent<'_, T> {

@@ -67,6 +67,20 @@ impl<'a, T> SequenceReader<'a, T> {
         self.unread
     }
 
+    /// All that is unread, in slices of which none is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// let sequence = leasehold::Sequence::from_iter([vec![1, 2], vec![3]]);
+    /// let mut reader = sequence.reader();
+    /// reader.read();
+    /// assert_eq!(reader.unread_segments().collect::<Vec<_>>(), [&[2][..], &[3]]);
+    /// ```
+    pub fn unread_segments(&self) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        let first = Some(self.unread).filter(|unread| !unread.is_empty());
+        first.into_iter().chain(self.next.clone())
+    }
+
     /// The next element, without moving.
     pub fn peek(&self) -> Option<&'a T> {
         self.unread.first()
@@ -182,7 +196,7 @@ impl<'a, T> SequenceReader<'a, T> {
     where
         T: PartialEq,
     {
-        let begins = super::find::begins_with(self.ahead(), std::iter::once(pattern));
+        let begins = super::find::begins_with(self.unread_segments(), std::iter::once(pattern));
         begins && self.advance(pattern.len()).is_ok()
     }
 
@@ -209,11 +223,6 @@ impl<'a, T> SequenceReader<'a, T> {
             }
         }
         self.consumed - before
-    }
-
-    /// What is ahead, in slices.
-    fn ahead(&self) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
-        std::iter::once(self.unread).chain(self.next.clone())
     }
 
     fn check(&self, wanted: usize) -> Result<(), TooShort> {
@@ -300,7 +309,7 @@ impl<T: Send + 'static> SequenceReader<'_, T> {
     where
         T: PartialEq,
     {
-        let len = Search::new(delimiter).first(self.ahead())?;
+        let len = Search::new(delimiter).first(self.unread_segments())?;
         self.take_and_skip(len, delimiter.len())
     }
 

@@ -9,6 +9,7 @@ mod ending;
 mod examples;
 #[cfg(all(unix, not(miri)))]
 mod guard_pages;
+mod interop;
 mod memory;
 mod pipe;
 mod pitfalls;

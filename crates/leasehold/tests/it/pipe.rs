@@ -436,3 +436,48 @@ fn nothing_that_is_printed_shows_what_is_in_the_pipe() {
     assert!(!printed.contains("115"), "{printed}");
     assert!(printed.contains("len: 6"), "{printed}");
 }
+
+#[test]
+fn a_closed_writer_writes_no_more_and_holds_no_block() {
+    let pool = MemoryPool::new();
+    let (mut writer, mut reader) = PipeBuilder::new().pool(&pool).capacity(100).block_len(10).build();
+    writer.try_reserve(3).unwrap().unwrap().fill(1);
+    writer.commit(3);
+    writer.close(Ok(()));
+    writer.close(Err("too late".into()));
+    assert!(matches!(writer.try_reserve(1), Err(WriteError::Completed)));
+    assert!(matches!(writer.try_flush(), Err(WriteError::Completed)));
+    assert!(matches!(block_on(writer.reserve(1)), Err(WriteError::Completed)));
+    assert!(catch(|| writer.commit(1)).is_err());
+    let result = reader.try_read().unwrap().unwrap();
+    assert_eq!((result.buffer().len(), result.is_completed()), (3, true));
+    reader.advance(3, 3);
+    assert_eq!(pool.outstanding().len(), 0);
+}
+
+#[test]
+fn a_place_in_the_queue_is_taken_over_by_the_next_reservation() {
+    let pool = MemoryPool::builder().build_bounded(4096);
+    let all = pool.try_rent::<u8>(4096).unwrap();
+    let (mut writer, _reader) = PipeBuilder::new().pool(&pool).capacity(4096).block_len(64).build::<u8>();
+    let bell = Arc::new(Bell::default());
+    let waker = std::task::Waker::from(Arc::clone(&bell));
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(writer.poll_reserve(1, &mut context).is_pending());
+    assert_eq!(pool.stats().waiting, 1);
+    assert!(writer.try_reserve(1).is_err());
+    assert_eq!(pool.stats().waiting, 0, "it would have waited for itself");
+    assert!(writer.poll_reserve(1, &mut context).is_pending());
+    let mut reserve = writer.reserve(10);
+    assert!(bell.poll(&mut reserve).is_pending());
+    assert_eq!(pool.stats().waiting, 1, "the same place");
+    drop(reserve);
+    assert_eq!(pool.stats().waiting, 0);
+    assert!(writer.poll_reserve(1, &mut context).is_pending());
+    assert!(writer.poll_reserve(4000, &mut context).is_pending());
+    assert_eq!(pool.stats().waiting, 1, "a place for more");
+    drop(all);
+    assert!(matches!(writer.poll_reserve(4000, &mut context), Poll::Ready(Ok(room)) if room.len() == 4000));
+    drop(writer);
+    assert!(pool.outstanding().is_empty());
+}

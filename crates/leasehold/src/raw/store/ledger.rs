@@ -375,6 +375,13 @@ impl Drop for Parent {
     }
 }
 
+impl<T> Queued<T> {
+    /// How many elements, and where.
+    pub(crate) fn asked(&self) -> (usize, Site) {
+        (self.len, self.site)
+    }
+}
+
 impl<T: Pod + Send> Queued<T> {
     /// The tenancy, when its turn has come; else `waker` is woken when it does.
     pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Result<Owned<T>, Shortage>> {
