@@ -1,13 +1,12 @@
-//! Leasehold's buffers in the types of other crates, and theirs as owners, without a copy.
+#![doc = include_str!("../README.md")]
 //!
-//! Each adapter is behind the feature of the crate's name; none is on by default. Crates of version 1 that seldom break
-//! (`bytes`, `tokio`, `serde`, `half`) are features of `leasehold` itself; here are those whose types change more often,
-//! so that the core need not change with them.
+//! ## Why not all in one crate
+//!
+//! Crates of version 1 that seldom break (`bytes`, `tokio`, `serde`, `half`) are features of `leasehold` itself; here are
+//! those whose types change more often, so that the core need not change with them.
 //!
 //! Adapters take what keeps its elements by itself: an owner, a shared owner or a pin ([`Held`]). A leased memory is pinned
 //! first, so that a revocation waits for the foreign object.
-//!
-#![doc = include_str!("../../../docs/interop.md")]
 
 #[cfg(feature = "arrow-buffer")]
 pub mod arrow;
