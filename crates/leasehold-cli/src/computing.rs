@@ -58,7 +58,8 @@ impl Computing {
     /// Opens the model, as [`directory`](Self::directory) finds it.
     pub(crate) fn prepare(&self, progress: &Progress) -> anyhow::Result<Machine> {
         let directory = self.directory(progress)?;
-        let unusable = || format!("cannot use the model in {}", directory.display());
+        let help = if self.model.is_none() { " (try `leasehold model verify`)" } else { "" };
+        let unusable = || format!("cannot use the model in {}{help}", directory.display());
         let pool = self.pool(&directory).with_context(unusable)?;
         let encoder = Encoder::open(&directory, self.precision(), &pool).with_context(unusable)?;
         let pipeline = Pipeline::new(&encoder, self.threads(), &pool)?;

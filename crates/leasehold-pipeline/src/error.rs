@@ -257,6 +257,16 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// The format is completed at its beginning, and the output cannot go back there.
+    #[error(
+        "cannot go back to the beginning of {target}, where an NPY file says how many rows it has; name a file, or write jsonl or arrows"
+    )]
+    OneWay {
+        /// The output.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// What was written for another format to be made of it cannot be read.
     #[error("cannot read {target} back")]
     ReadBack {

@@ -29,9 +29,13 @@ impl<W: Write + Seek> NpySink<W> {
     ///
     /// # Errors
     ///
-    /// When the room for the header cannot be written.
+    /// When the room for the header cannot be written, or the writer cannot go back to it, as a pipe.
     pub fn new(mut writer: W, width: usize, target: impl Into<String>) -> Result<Self, SinkError> {
         let target = target.into();
+        // Before hours of work, not after them.
+        if let Err(source) = writer.seek(SeekFrom::Start(0)) {
+            return Err(SinkError::OneWay { target, source });
+        }
         writer.write_all(&[0; NPY_HEADER]).map_err(|error| SinkError::write(&target, error))?;
         Ok(Self { writer, target, width, rows: 0 })
     }

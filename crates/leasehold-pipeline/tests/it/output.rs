@@ -1,9 +1,14 @@
 //! Files that appear only when they are whole.
 
-use std::{fs, io::Write, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::{self, Seek, SeekFrom, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use leasehold::MemoryOwner;
-use leasehold_pipeline::{Document, JsonlSink, NpySink, OutputFile, Place, Sink, Text};
+use leasehold_pipeline::{Document, JsonlSink, NpySink, OutputFile, Place, Sink, SinkError, Text};
 use tempfile::TempDir;
 
 fn names(directory: &TempDir) -> Vec<String> {
@@ -102,6 +107,28 @@ fn a_json_line_has_text_place_and_embedding() {
     assert_eq!(lines[0]["source"]["line"], 7);
     assert_eq!(lines[0]["embedding"][1], -1.0);
     assert_eq!(lines[1]["text"], "猫");
+}
+
+#[test]
+fn an_npy_file_for_a_pipe_is_refused_before_anything_is_written() {
+    struct Pipe(Vec<u8>);
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Seek for Pipe {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Err(io::ErrorKind::NotSeekable.into())
+        }
+    }
+    let mut pipe = Pipe(Vec::new());
+    let error = NpySink::new(&mut pipe, 2, "there").map(|_| ()).unwrap_err();
+    assert!(matches!(error, SinkError::OneWay { .. }) && error.to_string().contains("there"), "{error}");
+    assert!(pipe.0.is_empty());
 }
 
 #[test]
