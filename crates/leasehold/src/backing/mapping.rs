@@ -148,7 +148,7 @@ impl Mapping {
     }
 
     /// The first `size` bytes of a file, whole pages, twice: what is written to one image is in the other.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     pub(super) fn mirrored(file: BorrowedFd<'_>, size: usize) -> io::Result<Mapping> {
         let both = size.checked_mul(2).ok_or(io::ErrorKind::OutOfMemory)?;
         let whole = Mapping::anonymous(both, Access::None, 0)?;
