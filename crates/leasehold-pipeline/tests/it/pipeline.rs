@@ -210,8 +210,10 @@ fn a_cancelled_run_gives_every_buffer_back() {
     assert!(!sink.finished);
     comes_back(&shared, &pipeline);
     drop(pipeline);
-    // Its shares have come back with it.
-    assert!(pool.share(16 << 20).is_ok());
+    // Its shares come back with it, and with the last of the threads, which a run that failed does not wait for.
+    while pool.share(16 << 20).is_err() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
