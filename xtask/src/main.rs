@@ -15,8 +15,8 @@ cargo xtask COMMAND
   test                 all tests that need no special build
   loom                 every model of the core, three preemptions
   orderings [PLACE]    weakens each memory ordering, or those of a file or line, in turn; a model must notice
-  miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
-                       those of the pool's edges too, and 16 seeds each
+  miri [--seeds A..B]  the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
+                       those of the pool's edges too, with each seed from A up to B, 0..16 unless told
   fences               the core's tests with fences in place of membarrier
   tsan                 the core's tests and the stress program under ThreadSanitizer
   asan                 the core's tests and the stress program under AddressSanitizer
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         "orderings" => orderings::run(rest),
         "test" => verify::test(),
         "loom" => verify::loom(),
-        "miri" => verify::miri(rest.iter().any(|argument| argument == "--seeds")),
+        "miri" => verify::miri(rest),
         "fences" => verify::fences(),
         "tsan" => verify::sanitizer("thread"),
         "asan" => verify::sanitizer("address"),

@@ -57,13 +57,19 @@ const MIRI_PARTS: [&[&str]; 4] = [
 const MIRI_LONG_PARTS: [&[&str]; 1] =
     [&["pool_figures::", "pool_memory::", "pool_promises::", "pool_threads::"]];
 
-/// Both aliasing models: the interpreter uses one processor.
-pub fn miri(seeds: bool) -> Outcome {
+/// Both aliasing models: the interpreter uses one processor. Seeds take half an hour each, so they can be had in portions.
+pub fn miri(arguments: &[String]) -> Outcome {
+    let seeds = match arguments {
+        [] => None,
+        [option] if option == "--seeds" => Some("0..16"),
+        [option, range] if option == "--seeds" => Some(range.as_str()),
+        other => return Err(format!("miri takes --seeds and a range like 0..16, not {other:?}").into()),
+    };
     const LIBRARY: &str = "+nightly miri test -p leasehold --lib --quiet";
     const TESTS: &str = "+nightly miri test -p leasehold --test it --quiet --";
     succeed(cargo("miri", LIBRARY).arg("--no-run"))?;
     succeed(&mut cargo("miri", "+nightly miri test -p leasehold --test it --no-run"))?;
-    let many = if seeds { "-Zmiri-many-seeds=0..16" } else { "" };
+    let many = seeds.map_or(String::new(), |range| format!("-Zmiri-many-seeds={range}"));
     let mut runs = Vec::new();
     for model in ["", "-Zmiri-tree-borrows"] {
         let flags = format!("-Zmiri-strict-provenance -Zmiri-symbolic-alignment-check {model} {many}");
@@ -72,7 +78,7 @@ pub fn miri(seeds: bool) -> Outcome {
             run.args(filters).env("MIRIFLAGS", &flags);
             runs.push(run);
         };
-        let parts = MIRI_PARTS.iter().chain(if seeds { MIRI_LONG_PARTS.as_slice() } else { &[] });
+        let parts = MIRI_PARTS.iter().chain(if seeds.is_some() { MIRI_LONG_PARTS.as_slice() } else { &[] });
         for part in parts {
             run(TESTS, part);
         }

@@ -69,9 +69,11 @@ fn every_small_range_means_what_it_means_for_slices() {
 #[test]
 fn extreme_bounds_are_errors_and_never_wrap() {
     let top = usize::MAX;
-    let extremes = [0, 1, 3, 4, isize::MAX as usize, isize::MAX as usize + 1, top - 4, top - 1, top];
-    for len in [0, 1, 4] {
-        for range in ranges(&extremes) {
+    let many = [0, 1, 3, 4, isize::MAX as usize, isize::MAX as usize + 1, top - 4, top - 1, top];
+    let (lens, extremes): (&[usize], &[usize]) =
+        if cfg!(miri) { (&[4], &[0, 3, isize::MAX as usize + 1, top]) } else { (&[0, 1, 4], &many) };
+    for &len in lens {
+        for range in ranges(extremes) {
             check_everywhere(len, range);
         }
     }

@@ -510,7 +510,7 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     unsafe { Arc::increment_strong_count(store) };
     // SAFETY: as above; the count that is dropped is the one just added.
     let store = unsafe { Arc::from_raw(store) };
-    if store.settings.exact {
+    if store.settings.exact || store.is_closed() && !store.watch.is_attentive() {
         store.discard_all(class, vec![block]);
     } else if store.watch.is_attentive() {
         store.put_all_idle(store.watch.give_back(block, class));
