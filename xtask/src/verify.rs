@@ -115,7 +115,10 @@ pub fn sanitizer(name: &str) -> Outcome {
     let flags = format!("-Zsanitizer={name}");
     // ThreadSanitizer cannot follow a fork out of a process with threads.
     let skip = if name == "thread" { "-- --skip a_forked_child" } else { "" };
-    let test = format!("+nightly test {std} --target {HOST} -p leasehold -p check-stress --tests {skip}");
+    // Nor does it see what the kernel writes.
+    let more = if name == "address" { "-p leasehold-interop -p leasehold-io" } else { "" };
+    let packages = format!("-p leasehold -p check-stress {more} --all-features");
+    let test = format!("+nightly test {std} --target {HOST} {packages} --tests {skip}");
     succeed(cargo(name, &test).env("RUSTFLAGS", &flags))
 }
 

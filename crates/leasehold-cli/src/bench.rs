@@ -40,8 +40,8 @@ Environment:
 /// Measures the pipeline on this machine: tokens per second, what each stage waits for, and memory.
 ///
 /// Without a file the text is made up: passages of 5 to 250 words in no order. A file is read by paragraphs, over and
-/// over again until the time is up. A stage that is always busy is the one that the others wait for; with enough text that
-/// should be \"encode\", which runs the model.
+/// over again until the time is up. The tokens per second of a stage are what it would do if it never had to wait. A stage
+/// that is always busy is the one that the others wait for; with enough text that should be \"encode\", which runs the model.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
@@ -182,6 +182,11 @@ impl Figures {
         self.tokens as f64 / self.wall.as_secs_f64().max(1e-9)
     }
 
+    /// What the stage would do if all its threads were always busy.
+    fn tokens_per_second_of(&self, stage: &StageMetrics) -> f64 {
+        (self.tokens * stage.workers as u64) as f64 / stage.busy.as_secs_f64().max(1e-9)
+    }
+
     fn to_json(&self) -> serde_json::Value {
         let stage = |stage: &StageMetrics| {
             serde_json::json!({
@@ -189,6 +194,7 @@ impl Figures {
                 "threads": stage.workers,
                 "taken": stage.taken,
                 "given": stage.given,
+                "tokens_per_second": self.tokens_per_second_of(stage),
                 "busy": stage.busy.as_secs_f64(),
                 "waiting_for_input": stage.waiting_for_input.as_secs_f64(),
                 "waiting_for_room": stage.waiting_for_room.as_secs_f64(),
@@ -232,16 +238,17 @@ impl Figures {
             self.precision,
             self.threads,
         );
-        let _ = writeln!(text, "stage      threads    given     busy  waits for input  waits for room");
+        let _ = writeln!(text, "stage      threads    given    tokens/s     busy  waits for input  waits for room");
         for stage in &self.stages {
             let share =
                 |time: Duration| 100.0 * time.as_secs_f64() / (seconds * stage.workers as f64).max(1e-9);
             let _ = writeln!(
                 text,
-                "{:<10} {:>7} {:>8}  {:>5.1} %          {:>5.1} %         {:>5.1} %",
+                "{:<10} {:>7} {:>8}  {:>10.0}  {:>5.1} %          {:>5.1} %         {:>5.1} %",
                 &*stage.name,
                 stage.workers,
                 stage.given,
+                self.tokens_per_second_of(stage),
                 share(stage.busy),
                 share(stage.waiting_for_input),
                 share(stage.waiting_for_room),

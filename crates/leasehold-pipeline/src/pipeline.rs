@@ -21,7 +21,7 @@
 //! it is known how many batches and vectors there can be at once; their shares hold as many, and a rent from them finds
 //! room always. Only the source may have to wait for memory, which other documents hold; those go on to the sink
 //! without needing any of the source's share, and come back. The stage that keeps documents for a unit passes them
-//! on when its input pauses.
+//! on when its input pauses. Only who keeps the documents of results, beyond the vectors, can make a source wait: for him.
 
 use std::{num::NonZeroUsize, path::Path};
 
@@ -200,7 +200,10 @@ impl Pipeline {
     /// Goes on with the stages of this pipeline behind a source and stages of one's own; others may follow.
     ///
     /// At most four results may be kept at a time, by stages or by whoever takes them: the memory of all others is needed
-    /// for the run to go on. One run at a time has the memory; it has given it back when [`Run::join`] returns.
+    /// for the run to go on. Where the documents come from a [`Source`](crate::Source) that rents (a stream, compressed or
+    /// escaped text), they hold memory of its share, and few large ones hold all of it: keep the vectors then and drop
+    /// [`Embedded::documents`], or copy what you need of them. One run at a time has the memory; it has given it back when
+    /// [`Run::join`] returns.
     ///
     /// # Errors
     ///

@@ -34,6 +34,15 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<impl std::ops::DerefMut<Ta
     }
 }
 
+/// The ordering of an exchange whose result nobody looks at, with [`fence_after_rmw`] behind it. Sequentially consistent
+/// where that fence leans on the instruction, which a compiler might make a plain store otherwise, and which costs no more.
+pub(crate) const FENCED: Ordering =
+    if cfg!(all(any(target_arch = "x86", target_arch = "x86_64"), not(leasehold_loom), not(miri))) {
+        Ordering::SeqCst
+    } else {
+        Ordering::Relaxed
+    };
+
 /// A full fence behind a read-modify-write instruction, to be called directly after one.
 ///
 /// On x86 every locked instruction already is a full fence, so only the compiler has to be held back;

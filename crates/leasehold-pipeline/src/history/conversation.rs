@@ -1,20 +1,21 @@
 //! A conversation that grows turn by turn.
 
-use leasehold::BoundedPool;
+use leasehold::{BoundedPool, MemoryWriter};
 
 use super::{Role, SlidingWindows, Turn, Window};
 use crate::{document::Text, encoder::Encoder, error::HistoryError};
 
 /// A conversation as one growing buffer: the system prompt, then turn after turn.
 ///
-/// Each turn is tokenized once and lies in blocks of its own, so the buffer grows without moving, and what a model is shown is
-/// a short list of slices: neither text nor token ids are copied for a window, however often a turn is in one.
+/// Each turn is tokenized once and written behind the last one, into rented blocks that are never moved. What a model is
+/// shown is slices of them: neither text nor token ids are copied for a window, however often a turn is in one, and turns
+/// that follow each other in a block are one slice of it.
 ///
 /// ```text
-/// system   turn 0   turn 1     turn 2   turn 3          blocks, rented once
-/// [------] [-----] [--------] [------] [---]
-/// |______|                    |____________|            window: the prompt, and the last turns that fit
-///             |________|                                sliding windows: any tokens, with any overlap
+///  system   turn 0   turn 1     turn 2   turn 3  room for more
+/// [--------|--------|----------|--------|-------|.............]
+/// |________|                   |________________|             window: the prompt, and the last turns that fit
+///             |________|                                      sliding windows: any tokens, with any overlap
 ///                  |________|
 /// ```
 ///
@@ -38,7 +39,7 @@ use crate::{document::Text, encoder::Encoder, error::HistoryError};
 #[derive(Clone, Debug)]
 pub struct History {
     encoder: Encoder,
-    pool: BoundedPool,
+    buffers: Buffers,
     system: Option<Turn>,
     turns: Vec<Turn>,
     /// Turns that were forgotten.
@@ -51,8 +52,8 @@ impl History {
     /// A conversation in which nothing was said yet. Its blocks are rented from `pool`.
     #[must_use]
     pub fn new(encoder: &Encoder, pool: &BoundedPool) -> Self {
-        let (encoder, pool) = (encoder.clone(), pool.clone());
-        Self { encoder, pool, system: None, turns: Vec::new(), forgotten: 0, tokens: 0 }
+        let (encoder, buffers) = (encoder.clone(), Buffers::new(pool));
+        Self { encoder, buffers, system: None, turns: Vec::new(), forgotten: 0, tokens: 0 }
     }
 
     /// Sets the system prompt, which is the beginning of every context window.
@@ -61,32 +62,34 @@ impl History {
     ///
     /// When the pool has no room for it or the tokenizer fails; the last prompt stays then.
     pub fn set_system(&mut self, text: &str) -> Result<(), HistoryError> {
-        self.system = Some(self.turn(Role::System, self.rented(text)?)?);
+        self.system = Some(self.turn(Role::System, Said::ToCopy(text))?);
         Ok(())
     }
 
-    /// Adds a turn, whose text is copied into a rented block. SlidingWindows that were made before are as they were.
+    /// Adds a turn, whose text is copied behind that of the last. Windows that were made before are as they were.
     ///
     /// # Errors
     ///
     /// When the pool has no room for it or the tokenizer fails; the history is as it was then.
     pub fn push(&mut self, role: Role, text: &str) -> Result<(), HistoryError> {
-        self.push_text(role, self.rented(text)?)
+        let turn = self.turn(role, Said::ToCopy(text))?;
+        self.add(turn);
+        Ok(())
     }
 
-    /// Adds a turn whose text lies in a block already.
+    /// Adds a turn whose text lies in a block already, and stays there.
     ///
     /// # Errors
     ///
     /// As [`push`](Self::push).
     pub fn push_text(&mut self, role: Role, text: Text) -> Result<(), HistoryError> {
-        let turn = self.turn(role, text)?;
-        self.tokens += turn.ids.len();
-        self.turns.push(turn);
+        let turn = self.turn(role, Said::InABlock(text))?;
+        self.add(turn);
         Ok(())
     }
 
-    /// Forgets the oldest turns, so many of them; their blocks go back when no window has them any more.
+    /// Forgets the oldest turns, so many of them. A block goes back when nothing that is in it is part of the history or of a
+    /// window any more.
     pub fn forget(&mut self, turns: usize) {
         let turns = turns.min(self.turns.len());
         self.tokens -= self.turns.drain(..turns).map(|turn| turn.ids.len()).sum::<usize>();
@@ -140,7 +143,7 @@ impl History {
         Ok(window)
     }
 
-    /// SlidingWindows of `tokens` tokens over all turns, each with the last `overlap` of the one before; the last may be shorter.
+    /// Windows of `tokens` tokens over all turns, each with the last `overlap` of the one before; the last may be shorter.
     ///
     /// They begin and end wherever a token does, and do not have the system prompt.
     ///
@@ -170,20 +173,76 @@ impl History {
         window
     }
 
-    fn rented(&self, text: &str) -> Result<Text, HistoryError> {
-        let mut block = self.pool.try_rent::<u8>(text.len())?;
-        block.copy_from_slice(text.as_bytes());
-        Ok(Text::new(block.into_shared()).expect("a copy of text is text"))
+    fn add(&mut self, turn: Turn) {
+        self.tokens += turn.ids.len();
+        self.turns.push(turn);
     }
 
     /// Tokenizes, once.
-    fn turn(&self, role: Role, text: Text) -> Result<Turn, HistoryError> {
-        let readable = text.as_str().map_err(|_| HistoryError::Changed)?;
+    fn turn(&mut self, role: Role, said: Said<'_>) -> Result<Turn, HistoryError> {
+        let readable = match &said {
+            Said::ToCopy(text) => *text,
+            Said::InABlock(text) => text.as_str().map_err(|_| HistoryError::Changed)?,
+        };
         let (ids, starts) = self.encoder.tokenizer().encode_whole(readable)?;
-        let mut rented_ids = self.pool.try_rent::<u32>(ids.len())?;
-        rented_ids.copy_from_slice(&ids);
-        let mut rented_starts = self.pool.try_rent::<usize>(starts.len())?;
-        rented_starts.copy_from_slice(&starts);
-        Ok(Turn { role, text, ids: rented_ids.into_shared(), starts: rented_starts.into_shared() })
+        self.buffers.reserve(&said, ids.len())?;
+        Ok(self.buffers.write(role, said, &ids, &starts))
+    }
+}
+
+/// What is said in a turn.
+enum Said<'a> {
+    ToCopy(&'a str),
+    InABlock(Text),
+}
+
+/// Where turns are written, one behind the other.
+#[derive(Debug)]
+struct Buffers {
+    pool: BoundedPool,
+    text: MemoryWriter<u8>,
+    ids: MemoryWriter<u32>,
+    starts: MemoryWriter<usize>,
+}
+
+impl Buffers {
+    fn new(pool: &BoundedPool) -> Self {
+        Self {
+            pool: pool.clone(),
+            text: MemoryWriter::contiguous(pool),
+            ids: MemoryWriter::contiguous(pool),
+            starts: MemoryWriter::contiguous(pool),
+        }
+    }
+
+    /// Makes room for a turn of so many tokens.
+    fn reserve(&mut self, said: &Said<'_>, tokens: usize) -> Result<(), HistoryError> {
+        if let Said::ToCopy(text) = said {
+            self.text.try_reserve(text.len())?;
+        }
+        self.ids.try_reserve(tokens)?;
+        self.starts.try_reserve(tokens)?;
+        Ok(())
+    }
+
+    /// Writes a turn for which there is room.
+    fn write(&mut self, role: Role, said: Said<'_>, ids: &[u32], starts: &[usize]) -> Turn {
+        let text = match said {
+            Said::InABlock(text) => text,
+            Said::ToCopy(text) => {
+                self.text.push_slice(text.as_bytes());
+                Text::new(self.text.split()).expect("a copy of text is text")
+            }
+        };
+        self.ids.push_slice(ids);
+        self.starts.push_slice(starts);
+        Turn { role, text, ids: self.ids.split(), starts: self.starts.split() }
+    }
+}
+
+/// What was written is shared; a clone goes on in blocks of its own.
+impl Clone for Buffers {
+    fn clone(&self) -> Self {
+        Self::new(&self.pool)
     }
 }

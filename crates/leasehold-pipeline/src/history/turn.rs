@@ -32,7 +32,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// What one party said at once, as text and as token ids, each in a rented block.
+/// What one party said at once, as text and as token ids, each a slice of a rented block.
 ///
 /// Clones share both.
 #[derive(Clone, Debug)]

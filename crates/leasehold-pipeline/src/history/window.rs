@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use leasehold::SharedOwner;
+use leasehold::{Sequence, SharedOwner};
 
 use super::{History, Role, Turn};
 use crate::document::Text;
@@ -42,9 +42,11 @@ impl Window {
         self.tokens
     }
 
-    /// The token ids, one slice after the other.
-    pub fn ids(&self) -> impl Iterator<Item = u32> {
-        self.segments.iter().flat_map(|segment| segment.ids.iter().copied())
+    /// The token ids of all slices as one. Turns that follow each other in a block are one segment of it. Copies nothing;
+    /// costs one atomic addition or two for each slice.
+    #[must_use]
+    pub fn ids(&self) -> Sequence<u32> {
+        self.segments.iter().map(|segment| segment.ids.clone()).collect()
     }
 
     pub(super) fn new() -> Self {
@@ -61,7 +63,7 @@ impl Window {
     }
 }
 
-/// SlidingWindows of so many tokens over the turns of a conversation; made by [`History::windows`].
+/// Windows of so many tokens over the turns of a conversation; made by [`History::windows`].
 #[derive(Clone, Debug)]
 pub struct SlidingWindows<'a> {
     pub(super) history: &'a History,

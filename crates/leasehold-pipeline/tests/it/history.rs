@@ -43,7 +43,7 @@ fn a_window_is_the_prompt_and_the_latest_turns_that_fit() {
     let window = history.window(5).unwrap();
     assert_eq!(texts(&window), ["be brief", "five six", "seven"]);
     assert_eq!(window.tokens(), 5);
-    assert_eq!(window.ids().collect::<Vec<_>>(), ids("be brief five six seven"));
+    assert_eq!(window.ids().iter().copied().collect::<Vec<_>>(), ids("be brief five six seven"));
     let about: Vec<_> = window.segments().iter().map(|segment| (segment.turn, segment.role)).collect();
     assert_eq!(about, [(None, Role::System), (Some(2), Role::User), (Some(3), Role::Assistant)]);
 }
@@ -69,6 +69,36 @@ fn nothing_is_copied_for_a_window() {
         }
     }
     assert_eq!(pool.stats().rents(), rents, "no window rents anything");
+}
+
+#[test]
+fn turns_that_follow_each_other_are_one_slice_of_one_buffer() {
+    let pool = pool();
+    let mut history = History::new(encoder(), &pool);
+    history.set_system("be brief").unwrap();
+    for _ in 0..50 {
+        history.push(Role::User, "one two").unwrap();
+        history.push(Role::Assistant, "three").unwrap();
+    }
+    assert_eq!(pool.outstanding().len(), 3, "one block for text, one for ids, one for where they start");
+    let all = history.window(1000).unwrap();
+    assert_eq!(all.segments().len(), 101);
+    let ids = all.ids();
+    assert_eq!(ids.as_single().unwrap().as_ptr(), history.system().unwrap().ids().as_ptr());
+    assert_eq!(ids.len(), 2 + 150);
+    let latest = history.window(2 + 6).unwrap().ids();
+    assert_eq!(latest.segments().map(<[u32]>::len).collect::<Vec<_>>(), [2, 6], "the prompt, and four turns");
+    for window in history.windows(7, 3) {
+        assert!(window.ids().as_single().is_some());
+    }
+    for _ in 0..5000 {
+        history.push(Role::User, "and so on").unwrap();
+    }
+    let segments = history.window(20_000).unwrap().ids().segments().count();
+    assert!((2..50).contains(&segments), "{segments} blocks for 15 152 ids");
+    let more = history.clone();
+    let (a, b) = (history.turns().last().unwrap(), more.turns().last().unwrap());
+    assert_eq!(a.ids().as_ptr(), b.ids().as_ptr(), "a clone shares what was said");
 }
 
 #[test]
@@ -106,7 +136,7 @@ fn sliding_windows_are_what_slices_of_all_tokens_are() {
         let mut said = Vec::new();
         for window in history.windows(tokens, overlap) {
             let expected = &all[start..(start + tokens).min(all.len())];
-            assert_eq!(window.ids().collect::<Vec<_>>(), expected);
+            assert_eq!(window.ids().iter().copied().collect::<Vec<_>>(), expected);
             assert_eq!(window.tokens(), expected.len());
             if overlap == 0 {
                 said.extend(texts(&window).into_iter().map(str::to_owned));
@@ -155,7 +185,7 @@ fn a_full_pool_leaves_the_history_as_it_was() {
     let turns = history.turns().len();
     assert!(turns > 0);
     assert_eq!(history.tokens(), 3 * turns);
-    history.forget(1);
+    history.forget(turns);
     history.push(Role::User, "four five six").unwrap();
     drop(history);
     assert!(pool.outstanding().is_empty());

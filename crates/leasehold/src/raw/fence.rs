@@ -21,9 +21,9 @@ pub(crate) fn heavy_barriers() -> u64 {
 /// The reader's half, for a reader that knows the mode to be asymmetric.
 #[inline(always)]
 pub(super) fn light() {
-    #[cfg(not(leasehold_loom))]
+    #[cfg(not(any(leasehold_loom, miri)))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
-    #[cfg(leasehold_loom)]
+    #[cfg(any(leasehold_loom, miri))]
     full();
 }
 
@@ -62,14 +62,14 @@ pub(crate) fn is_asymmetric() -> bool {
 #[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
 use super::membarrier as imp;
 
-/// Everywhere else and under miri readers run a full fence, and the one that the revoker has run is enough. In models
-/// the light fence is a full one, so that they take the path that ships.
+/// Everywhere else readers run a full fence, and the one that the revoker has run is enough. In models and under miri the
+/// light fence is a full one, so that they take the path that ships.
 #[cfg(not(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri)))))]
 mod imp {
     pub(super) fn decide() {}
 
     pub(super) fn is_asymmetric() -> bool {
-        cfg!(leasehold_loom)
+        cfg!(any(leasehold_loom, all(miri, not(leasehold_fences))))
     }
 
     pub(super) fn heavy() {}

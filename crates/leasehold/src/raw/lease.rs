@@ -7,7 +7,7 @@ use super::reserve::{Counted, counted, try_finish};
 use super::source::release;
 use super::word::{State, Word};
 use super::{block, fence, limbo, record};
-use crate::sync::{Ordering, fence_after_rmw};
+use crate::sync::{FENCED, Ordering, fence_after_rmw};
 
 /// Who uses a block at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,8 +126,8 @@ pub(super) fn try_end(block: &'static Block, word: Word, site: Site) -> Result<(
     let closing = word.in_state(State::Closing);
     block.stamp_revoked(word, site);
     loop {
-        // Relaxed: ordered by the fence that follows. Nobody else leaves `Published`.
-        block.word.swap(closing.bits(), Ordering::Relaxed);
+        // Ordered by the fence that follows. Nobody else leaves `Published`.
+        block.word.swap(closing.bits(), FENCED);
         fence_after_rmw();
         let Counted { pins, spans } = counted(block);
         let spans = spans
@@ -269,8 +269,8 @@ pub(super) fn users(block: &Block) -> (bool, usize, usize) {
 /// block is then exclusive. Otherwise it is `Revoked`.
 #[inline]
 fn revoke(block: &'static Block, word: Word) -> bool {
-    // Relaxed: ordered by the fence that follows.
-    block.word.swap(word.in_state(State::Revoked).bits(), Ordering::Relaxed);
+    // Ordered by the fence that follows.
+    block.word.swap(word.in_state(State::Revoked).bits(), FENCED);
     fence_after_rmw();
     let drained = spans_known(block, word) == Some(0) && counted(block).is_zero();
     if drained {

@@ -126,7 +126,7 @@ pub(super) fn push(block: &'static Block, word: Word) {
     // Acquire: pairs with the Release in `reserve::touch`: the fence count below includes the toucher's own.
     let toucher = Record::from_toucher(block.toucher.load(Ordering::Acquire));
     let toucher = toucher.map(|record| (record, record.touches()));
-    // Relaxed: `revoke` has fenced. From here on a departing toucher may release it.
+    // Relaxed: `revoke` has fenced, for the Acquire in `departed`. From here on a departing toucher may release it.
     block.word.store(abandoned.bits(), Ordering::Relaxed);
     let entry = Entry { block, word: abandoned, toucher, bytes };
     let kept = OWN.try_with(|Own(limbo)| keep(limbo, entry));

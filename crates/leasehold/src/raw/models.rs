@@ -290,6 +290,23 @@ fn a_sole_toucher_releases_on_its_way_out_of_the_limbo() {
 }
 
 #[test]
+fn a_late_departure_releases_the_next_lease_only_when_it_sees_its_end() {
+    model(|| {
+        let memory = Memory::new();
+        let (lease, view) = lease_view(memory, &PATIENT);
+        let late = thread::spawn(move || read(&view));
+        if let Ok(owned) = end(lease) {
+            owned.as_slice()[0].write(2);
+            let (lease, _view) = handle::lease_read_only(owned, Location::caller());
+            drop(lease);
+        }
+        late.join().unwrap();
+        limbo::flush();
+        assert_eq!(memory.released(), 1);
+    });
+}
+
+#[test]
 fn a_fence_that_happened_anyway_frees_the_limbo() {
     model(|| {
         let (first, second) = (Memory::new(), Memory::new());

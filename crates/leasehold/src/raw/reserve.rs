@@ -22,7 +22,7 @@ use super::fence::{light, light_or_full};
 use super::record::{self, Record, Slot};
 use super::source::release;
 use super::word::{State, Word};
-use crate::sync::{Ordering, fence, fence_after_rmw};
+use crate::sync::{FENCED, Ordering, fence, fence_after_rmw};
 
 /// One pin in [`Block::counted`].
 const PIN: u64 = 1;
@@ -200,8 +200,8 @@ fn touch(block: &Block, record: &'static Record) {
     if !toucher.is_null()
         || block.toucher.compare_exchange(ptr::null_mut(), me, Ordering::Release, Ordering::Relaxed).is_err()
     {
-        // Relaxed: nobody concludes anything from `SEVERAL` but that a barrier is needed.
-        block.toucher.swap(SEVERAL, Ordering::Relaxed);
+        // Relaxed would do: nobody concludes anything from `SEVERAL` but that a barrier is needed.
+        block.toucher.swap(SEVERAL, FENCED);
     }
     fence_after_rmw();
 }
@@ -328,7 +328,9 @@ fn departed(block: &'static Block) {
     // SeqCst: pairs with the fence in `try_finish`: of two that leave at once, the later sees both gone; and either we see
     // a draining state or the one who sets it sees us gone.
     fence(Ordering::SeqCst); // unmodelled
-    let now = Word::from_bits(block.word.load(Ordering::Relaxed));
+    // Acquire: pairs with the fence of `revoke`, behind which `push` stores the state. The lease that was abandoned need not
+    // be the one we have left: its toucher, not an earlier one, and its source are what we see.
+    let now = Word::from_bits(block.word.load(Ordering::Acquire));
     if now.is(State::Draining) || now.is(State::DrainingAbandoned) {
         try_finish(block, now);
     } else if now.is(State::RevokedAbandoned) && is_sole_toucher(block, now) {
@@ -338,7 +340,8 @@ fn departed(block: &'static Block) {
 
 /// Whether nobody but this thread has entered the lease, and this thread has left.
 ///
-/// For a caller that has fenced after it saw the lease revoked.
+/// For a caller that has acquired the end of the lease: whoever has entered it has run the fence of his touch before that of
+/// `revoke`, so we see him in the toucher; who touches it later is refused.
 fn is_sole_toucher(block: &Block, now: Word) -> bool {
     record::own().is_some_and(|record| {
         block.toucher.load(Ordering::Relaxed) == record.as_ptr()
@@ -391,7 +394,7 @@ pub(super) fn finish_abandoned(block: &'static Block, now: Word) -> bool {
 /// Makes a block without lessor the caller's, who releases it; false when somebody else does. For a caller that knows that
 /// nobody is inside.
 pub(super) fn claim_abandoned(block: &Block, now: Word) -> bool {
-    // Relaxed: what the readers did was acquired with the counts; the source was there before the lease, in which the
-    // caller has been, or behind a fence since the caller saw it abandoned.
+    // Relaxed: what the readers did was acquired with the counts, and the source with the word that says that the lease is
+    // abandoned, or by a fence since then.
     block.word.compare_exchange(now.bits(), now.after().bits(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }

@@ -1,14 +1,19 @@
 //! A range of elements inside a block, without a word about who may look at it when.
 
+use std::marker::PhantomData;
 use std::ops::{Bound, Range, RangeBounds};
 use std::ptr::NonNull;
 
 use bytemuck::Pod;
 
 /// `len` initialised elements at `ptr`. Carries no right to touch them; what wraps it does.
+///
+/// Invariant in `T`: who writes through one handle and who reads through another must mean the same type, lifetimes
+/// included.
 pub struct Window<T> {
     ptr: NonNull<T>,
     len: usize,
+    _invariant: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for Window<T> {
@@ -24,7 +29,7 @@ impl<T> Window<T> {
     /// `len` initialised elements stay at `ptr`, which is aligned, in one allocation, until the block's release.
     #[inline(always)]
     pub(super) unsafe fn new(ptr: NonNull<T>, len: usize) -> Window<T> {
-        Window { ptr, len }
+        Window { ptr, len, _invariant: PhantomData }
     }
 
     #[inline(always)]
@@ -45,7 +50,7 @@ impl<T> Window<T> {
         let ptr = self.ptr.as_ptr().wrapping_add(start);
         // SAFETY: start <= end <= len, so it points into what is or was an allocation, or one past its end.
         let ptr = unsafe { NonNull::new_unchecked(ptr) };
-        Ok(Window { ptr, len: end - start })
+        Ok(Window { ptr, len: end - start, _invariant: PhantomData })
     }
 
     /// Whether `other` begins where this one ends. Windows on zero-sized elements are always adjacent.
@@ -58,7 +63,7 @@ impl<T> Window<T> {
     /// # Safety
     /// Both windows are parts of one window, and the second begins where the first ends.
     pub(super) unsafe fn joined(self, next: Window<T>) -> Window<T> {
-        Window { ptr: self.ptr, len: self.len + next.len }
+        Window { len: self.len + next.len, ..self }
     }
 
     /// The same bytes as elements of another type, if they begin aligned for it and are a whole number of them.
@@ -79,7 +84,7 @@ impl<T> Window<T> {
             whole.then(|| bytes.checked_div(size).unwrap_or(0))
         };
         match len {
-            Some(len) => Ok(Window { ptr: self.ptr.cast(), len }),
+            Some(len) => Ok(Window { ptr: self.ptr.cast(), len, _invariant: PhantomData }),
             None => Err(Miscast::Partial { bytes }),
         }
     }
