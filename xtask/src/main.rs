@@ -13,6 +13,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test                 all tests that need no special build
+  features             the published crates with no feature, each alone, and all together
   loom                 every model of the core, three preemptions
   orderings [PLACE]    weakens each memory ordering, or those of a file or line, in turn; a model must notice
   miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         "instructions" => instructions::run(rest),
         "orderings" => orderings::run(rest),
         "test" => verify::test(),
+        "features" => verify::features(),
         "loom" => verify::loom(),
         "miri" => verify::miri(rest.iter().any(|argument| argument == "--seeds")),
         "fences" => verify::fences(),

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-type Outcome = Result<(), Box<dyn Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// Each set of flags rebuilds everything, so each has a target directory of its own.
 fn cargo(mode: &str, arguments: &str) -> Command {
@@ -16,7 +16,7 @@ fn cargo(mode: &str, arguments: &str) -> Command {
     command
 }
 
-fn succeed(command: &mut Command) -> Outcome {
+pub(crate) fn succeed(command: &mut Command) -> Outcome {
     if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
 }
 
@@ -29,6 +29,15 @@ pub fn test() -> Outcome {
     )?;
     let doc = ["test", "--quiet", "--doc", "--workspace", "--all-features"];
     succeed(Command::new("cargo").args(doc).current_dir(crate::root()))
+}
+
+/// Each published crate without features, with each of them alone, and with all together.
+pub fn features() -> Outcome {
+    let mut check = cargo("features", "hack check --each-feature");
+    for package in ["leasehold", "leasehold-interop", "leasehold-io", "leasehold-pipeline", "leasehold-cli"] {
+        check.args(["-p", package]);
+    }
+    succeed(check.env("RUSTFLAGS", "-D warnings"))
 }
 
 pub fn loom() -> Outcome {
