@@ -2,6 +2,7 @@
 
 mod assembly;
 mod instructions;
+mod minimal;
 mod orderings;
 mod verify;
 
@@ -14,6 +15,7 @@ cargo xtask COMMAND
 
   test                 all tests that need no special build
   features             the published crates with no feature, each alone, and all together
+  minimal-versions     the libraries with the oldest versions that their manifests allow
   loom                 every model of the core, three preemptions
   orderings [PLACE]    weakens each memory ordering, or those of a file or line, in turn; a model must notice
   miri [--seeds]       the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "orderings" => orderings::run(rest),
         "test" => verify::test(),
         "features" => verify::features(),
+        "minimal-versions" => minimal::run(),
         "loom" => verify::loom(),
         "miri" => verify::miri(rest.iter().any(|argument| argument == "--seeds")),
         "fences" => verify::fences(),
