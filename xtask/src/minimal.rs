@@ -7,11 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::root;
 use crate::verify::{Outcome, succeed};
-
-/// What users depend on, with everything that is behind features.
-const LIBRARIES: [&str; 4] = ["leasehold", "leasehold-interop", "leasehold-io", "leasehold-pipeline"];
+use crate::{LIBRARIES, root};
 
 /// `cargo xtask minimal-versions`
 pub fn run() -> Outcome {
