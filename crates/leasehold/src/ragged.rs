@@ -36,6 +36,9 @@ pub struct Ragged<T> {
     rows: usize,
 }
 
+/// The values and the offsets.
+type Parts<T> = (MemoryOwner<T>, MemoryOwner<usize>);
+
 impl<T: Pod + Send> Ragged<T> {
     /// Rents room for `rows` rows with `values` values in all.
     ///
@@ -94,7 +97,7 @@ impl<T: Pod + Send> Ragged<T> {
     pub fn from_parts(
         values: MemoryOwner<T>,
         offsets: MemoryOwner<usize>,
-    ) -> Result<Ragged<T>, Refused<(MemoryOwner<T>, MemoryOwner<usize>), BadOffsets>> {
+    ) -> Result<Ragged<T>, Refused<Parts<T>, BadOffsets>> {
         let checked = RaggedRows::new(&values, &offsets).and_then(|rows| match rows.offsets[0] {
             0 => Ok(rows.len()),
             offset => Err(BadOffsets::First { offset }),
@@ -235,7 +238,7 @@ impl<T: Pod + Send> Ragged<T> {
     /// assert_eq!((&values[..], &offsets[..]), (&[1, 2, 3][..], &[0, 2, 3][..]));
     /// assert_eq!(values.as_ptr(), address);
     /// ```
-    pub fn into_parts(mut self) -> (MemoryOwner<T>, MemoryOwner<usize>) {
+    pub fn into_parts(mut self) -> Parts<T> {
         self.values.truncate(self.offsets[self.rows]);
         self.offsets.truncate(self.rows + 1);
         (self.values, self.offsets)

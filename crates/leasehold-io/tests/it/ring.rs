@@ -28,16 +28,16 @@ pub fn ring_of(builder: RingBuilder) -> Option<Ring> {
     }
 }
 
-fn ring() -> Option<Ring> {
+pub fn ring() -> Option<Ring> {
     ring_of(Ring::builder())
 }
 
-fn silent_pipe() -> (Arc<PipeReader>, PipeWriter) {
+pub fn silent_pipe() -> (Arc<PipeReader>, PipeWriter) {
     let (from, to) = io::pipe().unwrap();
     (Arc::new(from), to)
 }
 
-fn file_with(bytes: &[u8]) -> Arc<File> {
+pub fn file_with(bytes: &[u8]) -> Arc<File> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     Arc::new(file)
