@@ -1,7 +1,7 @@
 //! The kernel's side of a ring, and the memory that it may write: all the unsafe code there is for `io_uring`.
 //!
-//! U1. The memory, the list of its pieces and the file of each entry that was pushed belong to a transfer in `in_flight`, where nobody touches them, until
-//!     the kernel has posted the entry's completion, which is the last it does with them.
+//! U1. The memory, the list of its pieces and the file of each entry that was pushed belong to a transfer in `in_flight`, where
+//!     nobody touches them, until the kernel has posted the entry's completion, which is the last it does with them.
 //! U2. A `Kernel` ends only when `in_flight` is empty.
 #![expect(unsafe_code, reason = "the kernel gets addresses")]
 
