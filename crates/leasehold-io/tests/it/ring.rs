@@ -309,6 +309,33 @@ fn a_waker_that_panics_stops_nobody_else() {
     assert_eq!(len, 5);
 }
 
+/// The waker that is replaced may be the last of its task, whose drop may wait for the ring.
+#[test]
+fn a_waker_is_let_go_of_with_nothing_locked() {
+    struct Task(Arc<Ring>, PipeWriter);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Task {
+        fn drop(&mut self) {
+            self.1.write_all(b"hello").unwrap();
+            self.0.read_at(&file_with(b"hello"), MemoryOwner::from(vec![0; 9]), 0).wait().unwrap();
+        }
+    }
+    let Some(ring) = ring() else { return };
+    let ring = Arc::new(ring);
+    for _ in 0..20 {
+        let (from, to) = silent_pipe();
+        let mut reading = ring.read(&from, MemoryOwner::from(vec![0; 5]));
+        let first = Waker::from(Arc::new(Task(Arc::clone(&ring), to)));
+        assert!(pin!(&mut reading).poll(&mut Context::from_waker(&first)).is_pending());
+        drop(first);
+        let second = pin!(&mut reading).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(second.is_pending(), "it looked before the task was dropped");
+        assert_eq!(reading.wait().unwrap().1, 5);
+    }
+}
+
 #[test]
 fn a_write_to_a_full_pipe_ends_when_there_is_room() {
     let Some(ring) = ring() else { return };
