@@ -85,9 +85,9 @@ impl<T: Pod + Send> Ragged<T> {
     /// ```
     /// use leasehold::{MemoryOwner, Ragged};
     ///
-    /// let (values, offsets) = (MemoryOwner::from(vec!['a', 'b', 'c']), MemoryOwner::from(vec![0, 2, 3]));
+    /// let (values, offsets) = (MemoryOwner::from(vec![1u32, 2, 3]), MemoryOwner::from(vec![0, 2, 3]));
     /// let batch = Ragged::from_parts(values, offsets)?;
-    /// assert_eq!((batch.row(0), batch.row(1)), (&['a', 'b'][..], &['c'][..]));
+    /// assert_eq!((batch.row(0), batch.row(1)), (&[1, 2][..], &[3][..]));
     ///
     /// let (values, _) = batch.into_parts();
     /// let refused = Ragged::from_parts(values, MemoryOwner::from(vec![0, 4])).unwrap_err();
