@@ -1,7 +1,9 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 
+mod api;
 mod assembly;
 mod instructions;
+mod minimal;
 mod orderings;
 mod verify;
 
@@ -13,6 +15,11 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test                 all tests that need no special build
+  features             the published crates with no feature, each alone, and all together
+  minimal-versions     the libraries with the oldest versions that their manifests allow
+  api [--bless] [--if-available]
+                       the public items of the libraries, against the checked-in lists
+  semver REVISION      whether they break who uses them as they were at that revision; needs cargo-semver-checks
   loom                 every model of the core, three preemptions
   orderings [PLACE]    weakens each memory ordering, or those of a file or line, in turn; a model must notice
   miri [--seeds A..B]  the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
@@ -27,6 +34,10 @@ cargo xtask COMMAND
                        how many instructions each operation executes, against the last count
 ";
 
+/// What users depend on.
+pub(crate) const LIBRARIES: [&str; 4] =
+    ["leasehold", "leasehold-interop", "leasehold-io", "leasehold-pipeline"];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((command, rest)) = arguments.split_first() else {
@@ -34,10 +45,14 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let result: Result<(), Box<dyn Error>> = match command.as_str() {
+        "api" => api::run(rest),
+        "semver" => api::semver(rest),
         "assembly" => assembly::run(rest),
         "instructions" => instructions::run(rest),
         "orderings" => orderings::run(rest),
         "test" => verify::test(),
+        "features" => verify::features(),
+        "minimal-versions" => minimal::run(),
         "loom" => verify::loom(),
         "miri" => verify::miri(rest),
         "fences" => verify::fences(),

@@ -5,30 +5,39 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-type Outcome = Result<(), Box<dyn Error>>;
+use crate::{LIBRARIES, root};
+
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// Each set of flags rebuilds everything, so each has a target directory of its own.
-fn cargo(mode: &str, arguments: &str) -> Command {
+pub(crate) fn cargo(mode: &str, arguments: &str) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments.split_whitespace());
-    command.current_dir(crate::root());
-    command.env("CARGO_TARGET_DIR", crate::root().join("target").join(mode));
+    command.current_dir(root());
+    command.env("CARGO_TARGET_DIR", root().join("target").join(mode));
     command
 }
 
-fn succeed(command: &mut Command) -> Outcome {
+pub(crate) fn succeed(command: &mut Command) -> Outcome {
     if command.status()?.success() { Ok(()) } else { Err(format!("{command:?} failed").into()) }
 }
 
 /// Everything that takes no special build: unit, integration and documentation tests of all packages.
 pub fn test() -> Outcome {
     succeed(
-        Command::new("cargo")
-            .args(["nextest", "run", "--workspace", "--all-features"])
-            .current_dir(crate::root()),
+        Command::new("cargo").args(["nextest", "run", "--workspace", "--all-features"]).current_dir(root()),
     )?;
     let doc = ["test", "--quiet", "--doc", "--workspace", "--all-features"];
-    succeed(Command::new("cargo").args(doc).current_dir(crate::root()))
+    succeed(Command::new("cargo").args(doc).current_dir(root()))
+}
+
+/// Each published crate without features, with each of them alone, and with all together.
+pub fn features() -> Outcome {
+    let mut check = cargo("features", "hack check --each-feature");
+    for package in LIBRARIES.iter().chain(&["leasehold-cli"]) {
+        check.args(["-p", package]);
+    }
+    succeed(check.env("RUSTFLAGS", "-D warnings"))
 }
 
 pub fn loom() -> Outcome {
@@ -140,7 +149,7 @@ pub fn fuzz(arguments: &[String]) -> Outcome {
         let mut fuzz = Command::new("cargo");
         // Guards that are forgotten on purpose leak their buffers on purpose.
         fuzz.args(run.split_whitespace()).env("ASAN_OPTIONS", "detect_leaks=0");
-        succeed(fuzz.current_dir(crate::root().join("fuzz")))?;
+        succeed(fuzz.current_dir(root().join("fuzz")))?;
     }
     Ok(())
 }

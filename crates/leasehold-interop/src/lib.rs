@@ -10,6 +10,8 @@
 
 #[cfg(feature = "arrow-buffer")]
 pub mod arrow;
+#[cfg(feature = "candle")]
+pub mod candle;
 #[cfg(feature = "dlpack")]
 pub mod dlpack;
 #[cfg(feature = "futures-io")]

@@ -12,4 +12,4 @@ mod stable;
 pub use buffer::Buffer;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 pub use ring::{Failed, Operation, RegisteredBuffer, Ring, RingBuilder, SetupError};
-pub use stable::{Stable, StableMut};
+pub use stable::{Stable, StableMut, StableSegments};

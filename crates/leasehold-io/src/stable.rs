@@ -1,6 +1,6 @@
 //! Memory that may be given to the kernel.
 
-use leasehold::{MemoryHandle, MemoryHandleMut, MemoryOwner, SharedOwner};
+use leasehold::{MemoryHandle, MemoryHandleMut, MemoryOwner, Sequence, SharedOwner};
 
 /// Bytes that stay where they are and readable for as long as their holder lives, wherever that moves.
 ///
@@ -46,6 +46,37 @@ pub trait StableMut: Stable {
     fn bytes_mut(&mut self) -> &mut [u8];
 }
 
+/// Several pieces of [`Stable`] bytes, to be written one after the other: a sequence, or a vector of stable memory.
+///
+/// # Examples
+/// ```
+/// use leasehold::{MemoryOwner, Sequence};
+/// use leasehold_io::StableSegments;
+///
+/// fn count(pieces: &impl StableSegments) -> usize {
+///     pieces.segments().count()
+/// }
+/// assert_eq!(count(&Sequence::from_iter([b"to".to_vec(), b" be".to_vec()])), 2);
+/// assert_eq!(count(&vec![MemoryOwner::from(b"or not".to_vec())]), 1);
+/// ```
+pub trait StableSegments: sealed::Sealed + Send + Unpin + 'static {
+    /// The pieces, in order.
+    fn segments(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+/// It owns its segments, and while it is not changed they are what it shows.
+impl StableSegments for Sequence<u8> {
+    fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        Sequence::segments(self)
+    }
+}
+
+impl<B: Stable> StableSegments for Vec<B> {
+    fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        self.iter().map(B::bytes)
+    }
+}
+
 impl Stable for MemoryOwner<u8> {
     fn bytes(&self) -> &[u8] {
         self
@@ -83,7 +114,7 @@ impl StableMut for MemoryHandleMut<u8> {
 }
 
 pub(crate) mod sealed {
-    use leasehold::{MemoryHandle, MemoryHandleMut, MemoryOwner, SharedOwner};
+    use leasehold::{MemoryHandle, MemoryHandleMut, MemoryOwner, Sequence, SharedOwner};
 
     pub trait Sealed {}
 
@@ -91,4 +122,6 @@ pub(crate) mod sealed {
     impl Sealed for SharedOwner<u8> {}
     impl Sealed for MemoryHandle<u8> {}
     impl Sealed for MemoryHandleMut<u8> {}
+    impl Sealed for Sequence<u8> {}
+    impl<B: super::Stable> Sealed for Vec<B> {}
 }

@@ -537,6 +537,11 @@ impl std::error::Error for RaggedFull {}
 pub enum BadOffsets {
     /// There is none; of no rows there is one.
     Missing,
+    /// The first row of a whole batch does not begin with the first value.
+    First {
+        /// Where it begins.
+        offset: usize,
+    },
     /// One is smaller than the one before it.
     Decreasing {
         /// Which.
@@ -555,6 +560,7 @@ impl fmt::Display for BadOffsets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadOffsets::Missing => f.write_str("no offsets, where no rows have one"),
+            BadOffsets::First { offset } => write!(f, "the first row begins at {offset} and not at 0"),
             BadOffsets::Decreasing { index } => {
                 write!(f, "offset {index} is smaller than the one before it")
             }

@@ -65,8 +65,8 @@
 //! - `half`: [`Number`] for `f16` and `bf16`. Both are plain types, which pools rent.
 //! - `memmap2`: [`FileMapping`] and [`FileMappingMut`].
 //! - `metrics`: [`PoolStats::record`] hands a pool's figures to the recorder of that crate.
-//! - `serde`: owners, shared owners and pins are serialised, owners and shared owners deserialised; the module `serde`
-//!   deserialises into a pool's memory, and without a copy out of the buffer that is read.
+//! - `serde`: owners, shared owners, pins, sequences and ragged batches are serialised, all but pins deserialised; the module
+//!   `serde` deserialises into a pool's memory, and without a copy out of the buffer that is read.
 //! - `tokio`: the module `tokio` reads straight into rented blocks and writes sequences with vectored calls; the ends of a
 //!   pipe are `AsyncBufRead` and `AsyncWrite`.
 //! - `tracing`: pools tell a subscriber of buffers that are made, of rents that wait, of idle memory that is let go.

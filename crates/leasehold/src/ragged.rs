@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 
 use bytemuck::Pod;
 
-use crate::error::{BadOffsets, OutOfRange, RaggedFull};
+use crate::error::{BadOffsets, OutOfRange, RaggedFull, Refused};
 use crate::owner::MemoryOwner;
 use crate::pool::MemoryPool;
 use crate::raw;
@@ -35,6 +35,9 @@ pub struct Ragged<T> {
     offsets: MemoryOwner<usize>,
     rows: usize,
 }
+
+/// The values and the offsets.
+type Parts<T> = (MemoryOwner<T>, MemoryOwner<usize>);
 
 impl<T: Pod + Send> Ragged<T> {
     /// Rents room for `rows` rows with `values` values in all.
@@ -69,6 +72,40 @@ impl<T: Pod + Send> Ragged<T> {
         assert!(!offsets.is_empty(), "the offsets of a batch have one element at least");
         offsets[0] = 0;
         Ragged { values, offsets, rows: 0 }
+    }
+
+    /// Makes a batch of values and offsets, as [`into_parts`](Self::into_parts) gives them. Copies nothing, and looks at
+    /// every offset. Values behind the last row are room for more.
+    ///
+    /// # Errors
+    /// [`BadOffsets`], with the two blocks: there is no offset, the first is not 0, one is smaller than the one before it, or
+    /// the last is beyond the values.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryOwner, Ragged};
+    ///
+    /// let (values, offsets) = (MemoryOwner::from(vec![1u32, 2, 3]), MemoryOwner::from(vec![0, 2, 3]));
+    /// let batch = Ragged::from_parts(values, offsets)?;
+    /// assert_eq!((batch.row(0), batch.row(1)), (&[1, 2][..], &[3][..]));
+    ///
+    /// let (values, _) = batch.into_parts();
+    /// let refused = Ragged::from_parts(values, MemoryOwner::from(vec![0, 4])).unwrap_err();
+    /// assert_eq!(refused.to_string(), "the last row ends at 4 of 3 values");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_parts(
+        values: MemoryOwner<T>,
+        offsets: MemoryOwner<usize>,
+    ) -> Result<Ragged<T>, Refused<Parts<T>, BadOffsets>> {
+        let checked = RaggedRows::new(&values, &offsets).and_then(|rows| match rows.offsets[0] {
+            0 => Ok(rows.len()),
+            offset => Err(BadOffsets::First { offset }),
+        });
+        match checked {
+            Ok(rows) => Ok(Ragged { values, offsets, rows }),
+            Err(reason) => Err(Refused { memory: (values, offsets), reason }),
+        }
     }
 
     /// Appends a row.
@@ -201,7 +238,7 @@ impl<T: Pod + Send> Ragged<T> {
     /// assert_eq!((&values[..], &offsets[..]), (&[1, 2, 3][..], &[0, 2, 3][..]));
     /// assert_eq!(values.as_ptr(), address);
     /// ```
-    pub fn into_parts(mut self) -> (MemoryOwner<T>, MemoryOwner<usize>) {
+    pub fn into_parts(mut self) -> Parts<T> {
         self.values.truncate(self.offsets[self.rows]);
         self.offsets.truncate(self.rows + 1);
         (self.values, self.offsets)

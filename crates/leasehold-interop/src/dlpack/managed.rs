@@ -191,7 +191,8 @@ impl ManagedTensor {
         let offset = usize::try_from(tensor.byte_offset).map_err(|_| NotImported::Shape)?;
         let data = tensor.data.cast::<T>().wrapping_byte_add(offset);
         let address = data.addr();
-        let data = NonNull::new(data).filter(|data| data.is_aligned());
+        // Nothing is there with an offset either.
+        let data = NonNull::new(data).filter(|data| data.is_aligned() && !tensor.data.is_null());
         Ok((data.ok_or(NotImported::Address { address, alignment: align_of::<T>() })?, len))
     }
 }

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "arrow-buffer")]
 mod arrow;
+#[cfg(feature = "candle")]
+mod candle;
 #[cfg(feature = "dlpack")]
 mod dlpack;
 #[cfg(feature = "futures-io")]

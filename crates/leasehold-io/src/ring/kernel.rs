@@ -1,7 +1,7 @@
 //! The kernel's side of a ring, and the memory that it may write: all the unsafe code there is for `io_uring`.
 //!
-//! U1. The memory and the file of each entry that was pushed belong to a transfer in `in_flight`, where nobody touches them, until
-//!     the kernel has posted the entry's completion, which is the last it does with them.
+//! U1. The memory, the list of its pieces and the file of each entry that was pushed belong to a transfer in `in_flight`, where
+//!     nobody touches them, until the kernel has posted the entry's completion, which is the last it does with them.
 //! U2. A `Kernel` ends only when `in_flight` is empty.
 #![expect(unsafe_code, reason = "the kernel gets addresses")]
 
@@ -18,12 +18,14 @@ use leasehold::MemoryOwner;
 
 use super::operation::Slot;
 use super::registered::ring_number;
-use crate::stable::{Stable, StableMut};
+use crate::stable::{Stable, StableMut, StableSegments};
 
 /// The number of all requests to cancel; nobody asks what becomes of them.
 const CANCEL: u64 = u64::MAX;
 /// The most bytes that Linux moves at a time.
 const MOST: usize = 0x7fff_f000;
+/// The most segments that Linux takes at a time.
+const MOST_SEGMENTS: usize = 1024;
 /// The position of a file that has its own.
 const OWN_POSITION: u64 = u64::MAX;
 
@@ -115,6 +117,99 @@ unsafe impl<F: AsFd + Send + Sync + 'static, B: Stable> Transfer for Writing<F, 
         let Writing { memory, slot, file, .. } = *self;
         let_go(file);
         slot.put(memory, result);
+    }
+}
+
+/// A read into several memories, one after the other.
+pub(super) struct Scattering<F, B> {
+    descriptor: types::Fd,
+    /// Keeps the descriptor open.
+    file: Arc<F>,
+    memories: Vec<B>,
+    vectors: Vectors,
+    /// `None` for the file's own.
+    offset: Option<u64>,
+    slot: Arc<Slot<Vec<B>>>,
+}
+
+impl<F: AsFd, B> Scattering<F, B> {
+    pub(super) fn new(file: &Arc<F>, memories: Vec<B>, offset: Option<u64>, slot: Arc<Slot<Vec<B>>>) -> Self {
+        let (descriptor, vectors) = (descriptor(&**file), Vectors::default());
+        Scattering { descriptor, file: Arc::clone(file), memories, vectors, offset, slot }
+    }
+}
+
+// SAFETY: as for `Reading`, of each of the memories. The vectors lie on the heap, where nobody touches them until the transfer goes.
+unsafe impl<F: AsFd + Send + Sync + 'static, B: StableMut> Transfer for Scattering<F, B> {
+    fn entry(&mut self, _: u64) -> squeue::Entry {
+        self.vectors = Vectors::of(self.memories.iter_mut().map(|memory| {
+            let bytes = memory.bytes_mut();
+            (bytes.as_mut_ptr(), bytes.len())
+        }));
+        let (start, len) = self.vectors.start();
+        opcode::Readv::new(self.descriptor, start, len).offset(position(self.offset)).build()
+    }
+
+    fn end(self: Box<Self>, result: io::Result<usize>) {
+        let Scattering { memories, slot, file, .. } = *self;
+        let_go(file);
+        slot.put(memories, result);
+    }
+}
+
+/// A write from several segments, one after the other.
+pub(super) struct Gathering<F, S> {
+    descriptor: types::Fd,
+    /// Keeps the descriptor open.
+    file: Arc<F>,
+    segments: S,
+    vectors: Vectors,
+    /// `None` for the file's own.
+    offset: Option<u64>,
+    slot: Arc<Slot<S>>,
+}
+
+impl<F: AsFd, S> Gathering<F, S> {
+    pub(super) fn new(file: &Arc<F>, segments: S, offset: Option<u64>, slot: Arc<Slot<S>>) -> Self {
+        let (descriptor, vectors) = (descriptor(&**file), Vectors::default());
+        Gathering { descriptor, file: Arc::clone(file), segments, vectors, offset, slot }
+    }
+}
+
+// SAFETY: as for `Writing` and `Scattering`; `StableSegments` is sealed, and each of its types keeps its segments in place.
+unsafe impl<F: AsFd + Send + Sync + 'static, S: StableSegments> Transfer for Gathering<F, S> {
+    fn entry(&mut self, _: u64) -> squeue::Entry {
+        let segments = self.segments.segments();
+        self.vectors = Vectors::of(segments.map(|segment| (segment.as_ptr().cast_mut(), segment.len())));
+        let (start, len) = self.vectors.start();
+        opcode::Writev::new(self.descriptor, start, len).offset(position(self.offset)).build()
+    }
+
+    fn end(self: Box<Self>, result: io::Result<usize>) {
+        let Gathering { segments, slot, file, .. } = *self;
+        let_go(file);
+        slot.put(segments, result);
+    }
+}
+
+/// What the kernel is told of several pieces of memory: where each begins, and how long it is.
+#[derive(Default)]
+struct Vectors(Vec<libc::iovec>);
+
+// SAFETY: addresses and lengths. What is at the addresses belongs to the transfer, which may go to another thread.
+unsafe impl Send for Vectors {}
+
+impl Vectors {
+    /// The first pieces that are not empty, as many as the kernel takes. An empty one would use up a place, and a thousand of
+    /// them would look like the end of the file.
+    fn of(pieces: impl Iterator<Item = (*mut u8, usize)>) -> Vectors {
+        let pieces = pieces.filter(|&(_, len)| len > 0).take(MOST_SEGMENTS);
+        Vectors(pieces.map(|(start, iov_len)| libc::iovec { iov_base: start.cast(), iov_len }).collect())
+    }
+
+    /// Where the vectors are, and how many: few enough for the number.
+    fn start(&self) -> (*const libc::iovec, u32) {
+        (self.0.as_ptr(), self.0.len() as u32)
     }
 }
 
@@ -267,19 +362,36 @@ mod tests {
     use super::super::error::Task;
     use super::*;
 
-    /// The step between a cancellation and its completion, which no other thread takes here.
+    const TASK: Task = Task { verb: "read", len: 100, offset: None };
+
     #[test]
     fn memory_is_kept_from_the_cancellation_to_the_completion() {
+        is_kept_from_the_cancellation_to_the_completion(|pool, from| {
+            Box::new(Reading::new(from, pool.rent::<u8>(100), None, Arc::new(Slot::new(TASK))))
+        });
+    }
+
+    #[test]
+    fn all_memories_are_kept_from_the_cancellation_to_the_completion() {
+        is_kept_from_the_cancellation_to_the_completion(|pool, from| {
+            let memories = vec![pool.rent::<u8>(50), pool.rent(50)];
+            Box::new(Scattering::new(from, memories, None, Arc::new(Slot::new(TASK))))
+        });
+    }
+
+    /// The step between a cancellation and its completion, which no other thread takes here. Nobody waits for the outcome.
+    fn is_kept_from_the_cancellation_to_the_completion(
+        reading: impl FnOnce(&MemoryPool, &Arc<io::PipeReader>) -> Box<dyn Transfer>,
+    ) {
         let Ok(mut kernel) = Kernel::new(4, &mut []) else {
             eprintln!("NOT CHECKED: the system forbids io_uring");
             return;
         };
         let pool = MemoryPool::new();
         let (from, mut to) = io::pipe().unwrap();
-        let slot = Arc::new(Slot::new(Task { verb: "read", len: 100, offset: None }));
-        let reading = Reading::new(&Arc::new(from), pool.rent::<u8>(100), None, Arc::clone(&slot));
-        drop(slot); // with it nobody waits for the outcome
-        kernel.start(1, Box::new(reading));
+        let from = Arc::new(from);
+        kernel.start(1, reading(&pool, &from));
+        drop(from);
         kernel.submit();
         let rented = pool.stats().rented_bytes;
         kernel.cancel(1);

@@ -19,9 +19,9 @@ pub use error::{Failed, SetupError};
 pub use operation::Operation;
 pub use registered::RegisteredBuffer;
 
-use crate::stable::{Stable, StableMut};
+use crate::stable::{Stable, StableMut, StableSegments};
 use error::Task;
-use kernel::{Reading, Transfer, Writing};
+use kernel::{Gathering, Reading, Scattering, Transfer, Writing};
 use operation::Slot;
 use queue::Queue;
 use registered::Home;
@@ -180,6 +180,128 @@ impl Ring {
         self.write_to(file, memory, None)
     }
 
+    /// Reads from `file` at `offset` into several memories, one after the other, with one operation: each is full before
+    /// the next one is begun. As with the system call, fewer bytes may come than there is room for, and at the end of the file none.
+    ///
+    /// The first 1024 memories that are not empty are read into.
+    ///
+    /// # Errors
+    /// The future yields [`Failed`] with the memories.
+    ///
+    /// # Cancel safety
+    /// As [`read_at`](Self::read_at): all of them are kept until the kernel has done with them.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use leasehold::MemoryPool;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # if leasehold_io::Ring::builder().build().is_err_and(|error| error.is_forbidden()) { return Ok(()) }
+    /// let ring = leasehold_io::Ring::new()?;
+    /// let manifest = Arc::new(std::fs::File::open("Cargo.toml")?);
+    /// let pool = MemoryPool::shared();
+    /// let (parts, len) = ring.read_vectored_at(&manifest, vec![pool.rent::<u8>(1), pool.rent(7)], 0).wait()?;
+    /// assert_eq!((&parts[0][..], &parts[1][..], len), (&b"["[..], &b"package"[..], 8));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "preadv")]
+    pub fn read_vectored_at<F, B>(&self, file: &Arc<F>, memories: Vec<B>, offset: u64) -> Operation<Vec<B>>
+    where
+        F: AsFd + Send + Sync + 'static,
+        B: StableMut,
+    {
+        self.scatter_from(file, memories, Some(offset))
+    }
+
+    /// As [`read_vectored_at`](Self::read_vectored_at), at the file's own position, which moves on.
+    ///
+    /// # Errors
+    /// The future yields [`Failed`] with the memories.
+    #[doc(alias = "readv")]
+    pub fn read_vectored<F, B>(&self, file: &Arc<F>, memories: Vec<B>) -> Operation<Vec<B>>
+    where
+        F: AsFd + Send + Sync + 'static,
+        B: StableMut,
+    {
+        self.scatter_from(file, memories, None)
+    }
+
+    /// Writes the segments of a sequence, or several memories, to `file` at `offset`, one after the other, with one operation.
+    /// As with the system call, fewer bytes may be written than there are: [`Sequence::advance`](leasehold::Sequence::advance)
+    /// past them, and write the rest.
+    ///
+    /// The first 1024 segments that are not empty are written, at most 2 GiB - 4 KiB.
+    ///
+    /// # Errors
+    /// The future yields [`Failed`] with the segments.
+    ///
+    /// # Cancel safety
+    /// As [`write_at`](Self::write_at): all of them are kept until the kernel has done with them.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use leasehold::Sequence;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # if leasehold_io::Ring::builder().build().is_err_and(|error| error.is_forbidden()) { return Ok(()) }
+    /// let ring = leasehold_io::Ring::new()?;
+    /// let file = Arc::new(tempfile::tempfile()?);
+    /// let text = Sequence::from_iter([b"hello ".to_vec(), b"world".to_vec()]);
+    /// let (text, len) = ring.write_vectored_at(&file, text, 0).wait()?;
+    /// assert_eq!(len, text.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "pwritev")]
+    pub fn write_vectored_at<F, S>(&self, file: &Arc<F>, segments: S, offset: u64) -> Operation<S>
+    where
+        F: AsFd + Send + Sync + 'static,
+        S: StableSegments,
+    {
+        self.gather_to(file, segments, Some(offset))
+    }
+
+    /// As [`write_vectored_at`](Self::write_vectored_at), at the file's own position, which moves on. For pipes, sockets and
+    /// terminals.
+    ///
+    /// # Errors
+    /// The future yields [`Failed`] with the segments.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Read;
+    /// use std::sync::Arc;
+    /// use leasehold::Sequence;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # if leasehold_io::Ring::builder().build().is_err_and(|error| error.is_forbidden()) { return Ok(()) }
+    /// let ring = leasehold_io::Ring::new()?;
+    /// let (mut from, to) = std::io::pipe()?;
+    /// let to = Arc::new(to);
+    /// let mut text = Sequence::from_iter([b"hello ".to_vec(), b"world".to_vec()]);
+    /// while !text.is_empty() {
+    ///     let (rest, len) = ring.write_vectored(&to, text).wait()?;
+    ///     text = rest;
+    ///     text.advance(len);
+    /// }
+    /// let mut read = [0; 11];
+    /// from.read_exact(&mut read)?;
+    /// assert_eq!(&read, b"hello world");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "writev")]
+    pub fn write_vectored<F, S>(&self, file: &Arc<F>, segments: S) -> Operation<S>
+    where
+        F: AsFd + Send + Sync + 'static,
+        S: StableSegments,
+    {
+        self.gather_to(file, segments, None)
+    }
+
     /// One of the [registered](RingBuilder::register) buffers, or `None` while all are in use. It comes back when it is dropped.
     ///
     /// # Examples
@@ -206,6 +328,24 @@ impl Ring {
         self.start(|slot| Box::new(Writing::new(file, memory, offset, slot)), task)
     }
 
+    fn scatter_from<F, B>(&self, file: &Arc<F>, memories: Vec<B>, offset: Option<u64>) -> Operation<Vec<B>>
+    where
+        F: AsFd + Send + Sync + 'static,
+        B: StableMut,
+    {
+        let task = Task { verb: "read", len: total(&memories), offset };
+        self.start(|slot| Box::new(Scattering::new(file, memories, offset, slot)), task)
+    }
+
+    fn gather_to<F, S>(&self, file: &Arc<F>, segments: S, offset: Option<u64>) -> Operation<S>
+    where
+        F: AsFd + Send + Sync + 'static,
+        S: StableSegments,
+    {
+        let task = Task { verb: "write", len: total(&segments), offset };
+        self.start(|slot| Box::new(Gathering::new(file, segments, offset, slot)), task)
+    }
+
     fn start<B>(&self, transfer: impl FnOnce(Arc<Slot<B>>) -> Box<dyn Transfer>, task: Task) -> Operation<B> {
         let slot = Arc::new(Slot::new(task));
         // Relaxed: a number that differs from all others.
@@ -213,6 +353,11 @@ impl Ring {
         self.queue.start(id, transfer(Arc::clone(&slot)));
         Operation::new(slot, Arc::clone(&self.queue), id)
     }
+}
+
+/// Bytes of all segments. The same memory may be there many times, so that they are more than a number holds.
+fn total(segments: &impl StableSegments) -> usize {
+    segments.segments().map(<[u8]>::len).fold(0, usize::saturating_add)
 }
 
 /// Cancels what is under way, and waits until the kernel has let go of all memory. A ring that is dropped by a waker, on its own

@@ -146,19 +146,26 @@ impl<B> Slot<B> {
         }
     }
 
+    /// A waker is others' code: it is cloned, and let go of, with nothing locked.
     fn poll(&self, waker: &Waker) -> Poll<Outcome<B>> {
-        let mut state = self.lock();
-        match mem::replace(&mut *state, State::Taken) {
-            State::Done(outcome) => Poll::Ready(outcome),
-            State::Running(before) => {
-                let known = before.filter(|known| known.will_wake(waker));
-                *state = State::Running(Some(known.unwrap_or_else(|| waker.clone())));
-                Poll::Pending
+        if matches!(&*self.lock(), State::Running(Some(known)) if known.will_wake(waker)) {
+            return Poll::Pending;
+        }
+        let mut known = Some(waker.clone());
+        let taken = {
+            let mut state = self.lock();
+            match &mut *state {
+                State::Running(before) => {
+                    mem::swap(before, &mut known);
+                    None
+                }
+                _ => Some(mem::replace(&mut *state, State::Taken)),
             }
-            State::Taken => {
-                drop(state);
-                panic!("an operation was polled after it was over")
-            }
+        };
+        match taken {
+            None => Poll::Pending,
+            Some(State::Done(outcome)) => Poll::Ready(outcome),
+            Some(_) => panic!("an operation was polled after it was over"),
         }
     }
 

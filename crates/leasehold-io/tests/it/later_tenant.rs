@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use io_uring::{IoUring, opcode, types};
-use leasehold::{MemoryOwner, MemoryPool};
+use leasehold::{MemoryHandleMut, MemoryOwner, MemoryPool};
 use leasehold_io::{Operation, Ring};
 
 use crate::ring::ring_of;
@@ -34,6 +34,24 @@ impl Reads for Option<Ring> {
 
     fn settle(&mut self) {
         *self = None;
+    }
+}
+
+/// Reads into the halves of the memory, with one operation.
+struct Vectored(Option<Ring>);
+
+impl Reads for Vectored {
+    type Reading = Operation<Vec<MemoryHandleMut<u8>>>;
+
+    fn read(&mut self, from: &Arc<PipeReader>, memory: MemoryOwner<u8>) -> Self::Reading {
+        let (_lessor, memory) = memory.lease();
+        let (left, right) = memory.split_at(LEN / 2).unwrap();
+        let pins = vec![left.pin().unwrap(), right.pin().unwrap()];
+        self.0.as_ref().unwrap().read_vectored(from, pins)
+    }
+
+    fn settle(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -81,6 +99,14 @@ fn a_later_tenant_keeps_its_data_whenever_a_future_is_dropped() {
     for _ in 0..200 {
         let Some(ring) = ring_of(Ring::builder()) else { return };
         assert!(a_later_tenant_keeps_its_data(Some(ring)));
+    }
+}
+
+#[test]
+fn so_it_does_when_the_read_is_vectored() {
+    for _ in 0..200 {
+        let Some(ring) = ring_of(Ring::builder()) else { return };
+        assert!(a_later_tenant_keeps_its_data(Vectored(Some(ring))));
     }
 }
 

@@ -10,3 +10,5 @@ mod later_tenant;
 mod monoio;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 mod ring;
+#[cfg(all(target_os = "linux", feature = "io-uring"))]
+mod vectored;

@@ -28,16 +28,16 @@ pub fn ring_of(builder: RingBuilder) -> Option<Ring> {
     }
 }
 
-fn ring() -> Option<Ring> {
+pub fn ring() -> Option<Ring> {
     ring_of(Ring::builder())
 }
 
-fn silent_pipe() -> (Arc<PipeReader>, PipeWriter) {
+pub fn silent_pipe() -> (Arc<PipeReader>, PipeWriter) {
     let (from, to) = io::pipe().unwrap();
     (Arc::new(from), to)
 }
 
-fn file_with(bytes: &[u8]) -> Arc<File> {
+pub fn file_with(bytes: &[u8]) -> Arc<File> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     Arc::new(file)
@@ -307,6 +307,33 @@ fn a_waker_that_panics_stops_nobody_else() {
     assert_eq!(reading.wait().unwrap().1, 5);
     let (_, len) = ring.read_at(&file_with(b"hello"), MemoryOwner::from(vec![0; 9]), 0).wait().unwrap();
     assert_eq!(len, 5);
+}
+
+/// The waker that is replaced may be the last of its task, whose drop may wait for the ring.
+#[test]
+fn a_waker_is_let_go_of_with_nothing_locked() {
+    struct Task(Arc<Ring>, PipeWriter);
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Task {
+        fn drop(&mut self) {
+            self.1.write_all(b"hello").unwrap();
+            self.0.read_at(&file_with(b"hello"), MemoryOwner::from(vec![0; 9]), 0).wait().unwrap();
+        }
+    }
+    let Some(ring) = ring() else { return };
+    let ring = Arc::new(ring);
+    for _ in 0..20 {
+        let (from, to) = silent_pipe();
+        let mut reading = ring.read(&from, MemoryOwner::from(vec![0; 5]));
+        let first = Waker::from(Arc::new(Task(Arc::clone(&ring), to)));
+        assert!(pin!(&mut reading).poll(&mut Context::from_waker(&first)).is_pending());
+        drop(first);
+        let second = pin!(&mut reading).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(second.is_pending(), "it looked before the task was dropped");
+        assert_eq!(reading.wait().unwrap().1, 5);
+    }
 }
 
 #[test]

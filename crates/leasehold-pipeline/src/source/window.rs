@@ -12,7 +12,7 @@ use std::{
 };
 
 use leasehold::{MemoryOwner, SharedOwner};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
 use super::{
     memory::{BLOCK, Memory},
@@ -145,7 +145,7 @@ impl Window {
         let head = &self.data[..most.min(self.data.len())];
         // A character that the end of the head has cut is none that is wrong.
         let cut = |error: std::str::Utf8Error| error.error_len().is_none();
-        Ok(memchr(0, head).is_none() && std::str::from_utf8(head).map_or_else(cut, |_| true))
+        Ok(memchr::memchr(0, head).is_none() && std::str::from_utf8(head).map_or_else(cut, |_| true))
     }
 
     /// Steps over a byte order mark.

@@ -1,6 +1,6 @@
 //! Ragged batches.
 
-use leasehold::{MemoryPool, Ragged};
+use leasehold::{BadOffsets, MemoryOwner, MemoryPool, Ragged};
 
 use crate::support::catch;
 
@@ -151,4 +151,35 @@ fn a_batch_of_two_blocks_has_the_room_that_they_have() {
 fn a_batch_needs_a_place_for_its_first_offset() {
     let pool = MemoryPool::new();
     Ragged::from_owners(pool.rent::<u8>(1), pool.rent(0));
+}
+
+#[test]
+fn parts_become_a_batch_where_they_are() {
+    let pool = MemoryPool::new();
+    let batch = Ragged::gather_rows(&pool, &[&[1, 2][..], &[], &[3]]);
+    let addresses = (batch.values().as_ptr(), batch.offsets().as_ptr());
+    let (values, offsets) = batch.into_parts();
+    let batch = Ragged::from_parts(values, offsets).unwrap();
+    assert_eq!((batch.values().as_ptr(), batch.offsets().as_ptr()), addresses);
+    assert_eq!(batch.iter().collect::<Vec<_>>(), [&[1, 2][..], &[], &[3]]);
+    assert_eq!((batch.spare_rows(), batch.spare_values()), (0, 0));
+    drop(batch);
+    assert!(pool.outstanding().is_empty());
+}
+
+#[test]
+fn parts_that_are_no_batch_come_back() {
+    for (offsets, reason) in [
+        (vec![], BadOffsets::Missing),
+        (vec![1, 2], BadOffsets::First { offset: 1 }),
+        (vec![0, 2, 1], BadOffsets::Decreasing { index: 2 }),
+        (vec![0, 4], BadOffsets::Beyond { offset: 4, values: 3 }),
+        (vec![0, usize::MAX], BadOffsets::Beyond { offset: usize::MAX, values: 3 }),
+    ] {
+        let refused =
+            Ragged::from_parts(MemoryOwner::from(vec![1, 2, 3]), MemoryOwner::from(offsets.clone()))
+                .unwrap_err();
+        assert_eq!(refused.reason, reason);
+        assert_eq!((&refused.memory.0[..], &refused.memory.1[..]), (&[1, 2, 3][..], &offsets[..]));
+    }
 }

@@ -1,8 +1,13 @@
 //! Deserialising into a pool's memory, and without a copy out of the buffer that is read.
 //!
-//! The feature `serde` serialises owners, shared owners and pins as sequences of elements, and those of `u8` as bytes, as
-//! `serde_bytes` does. Owners and shared owners are deserialised into memory of their own: of bytes that the format hands
+//! The feature `serde` serialises owners, shared owners, pins and sequences as sequences of elements, and those of `u8` as bytes, as
+//! `serde_bytes` does. All but pins are deserialised into memory of their own: of bytes that the format hands
 //! over as a vector, that vector. For everything else there are the two seeds of this module.
+//!
+//! A [`Ragged`](crate::Ragged) batch is a structure of two such sequences, its `offsets` and its `values`.
+
+mod ragged;
+mod sequence;
 
 use std::any::{Any, TypeId};
 use std::fmt;
