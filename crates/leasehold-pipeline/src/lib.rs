@@ -2,6 +2,7 @@
 
 mod batch;
 mod cancel;
+mod claim;
 mod document;
 mod embed;
 mod encoder;

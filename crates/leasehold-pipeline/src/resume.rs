@@ -15,7 +15,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    claim::{Claim, claim, is_at},
     document::Document,
     error::{EmbedError, ResumeError},
     output::OutputFile,
@@ -207,6 +208,8 @@ impl Resume {
     ///
     /// When it cannot be removed.
     pub fn finish(self) -> Result<(), ResumeError> {
+        // A run that was killed may have left it, and this one had nothing to note.
+        let _ = fs::remove_file(next_state(&self.state_path));
         fs::remove_file(&self.state_path).map_err(failed(&self.state_path))
     }
 
@@ -302,14 +305,19 @@ fn read(path: &Path, part: &Path) -> Result<Option<State>, ResumeError> {
 /// Replaces the state file at once.
 fn write(path: &Path, state: &State) -> Result<(), ResumeError> {
     let text = serde_json::to_vec(state).map_err(io::Error::from).map_err(failed(path))?;
-    // Hidden, so that a directory which is read meanwhile does not have it.
-    let mut next = OsString::from(".");
-    next.push(path.file_name().unwrap_or_default());
-    next.push(".next");
-    let next = path.with_file_name(next);
+    let next = next_state(path);
     let mut file = File::create(&next).map_err(failed(&next))?;
     file.write_all(&text).and_then(|()| file.sync_data()).map_err(failed(&next))?;
     fs::rename(&next, path).map_err(failed(path))
+}
+
+/// Where a state is written before it replaces the last one: hidden, so that a directory which is read meanwhile does not have
+/// it.
+fn next_state(path: &Path) -> PathBuf {
+    let mut next = OsString::from(".");
+    next.push(path.file_name().unwrap_or_default());
+    next.push(".next");
+    path.with_file_name(next)
 }
 
 /// Opens and locks the part that an earlier run has left; `None` where there is none.
@@ -343,32 +351,10 @@ fn create(part: &Path) -> Result<File, ResumeError> {
 }
 
 fn lock(file: &File, part: &Path) -> Result<(), ResumeError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(ResumeError::InUse { path: part.to_owned() }),
-        // There are file systems that have no locks.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(error)) => Err(failed(part)(error)),
+    match claim(file).map_err(failed(part))? {
+        Claim::Ours | Claim::Unknown => Ok(()),
+        Claim::Others => Err(ResumeError::InUse { path: part.to_owned() }),
     }
-}
-
-/// Whether `path` still names that file.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-
-    let opened = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether `path` still names that file: a file that is open keeps its name here.
-#[cfg(not(unix))]
-fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 /// Takes what is written into a hash.
