@@ -94,6 +94,11 @@ impl Text {
         str::from_utf8(&self.bytes)
     }
 
+    /// The bytes, which were UTF-8 when they were looked at last.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
