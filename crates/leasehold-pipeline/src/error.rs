@@ -41,7 +41,8 @@ pub enum SourceError {
     },
     /// Bytes that are not UTF-8.
     #[error(
-        "{}:{line}: the byte at offset {offset} is not UTF-8; convert the file first, for example with iconv",
+        "{}:{line}: the byte at offset {offset} is not UTF-8; convert the file first, for example with iconv, or use \
+         --invalid replace or --invalid skip",
         path.display()
     )]
     NotUtf8 {

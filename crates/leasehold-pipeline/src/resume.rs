@@ -39,6 +39,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The form of the state file.
 const VERSION: u32 = 1;
 
+/// The option for input on which a run without it ends, so it has written the same up to there.
+const MAY_BE_ADDED: &str = "--invalid";
+
 /// The files that make a model what it is; not every one has the second and the third.
 const MODEL_FILES: [&str; 5] = [
     "config.json",
@@ -81,7 +84,8 @@ impl Job {
         Ok(hex(&hash.finalize()))
     }
 
-    /// What differs from `earlier`, for a person.
+    /// What differs from `earlier`, for a person. An option that would have changed nothing up to where that run was ended may be
+    /// added.
     fn difference(&self, earlier: &Self) -> Option<String> {
         if self.inputs != earlier.inputs {
             return Some("an input was added, removed or changed".to_owned());
@@ -90,7 +94,8 @@ impl Job {
             return Some("it had another model".to_owned());
         }
         let names = self.options.keys().chain(earlier.options.keys());
-        let differs = |name: &&String| self.options.get(*name) != earlier.options.get(*name);
+        let added = |name: &str| name == MAY_BE_ADDED && !earlier.options.contains_key(name);
+        let differs = |name: &&String| self.options.get(*name) != earlier.options.get(*name) && !added(name);
         names.into_iter().find(differs).map(|name| match earlier.options.get(name) {
             Some(value) => format!("it had {name} {value}"),
             None => format!("it had no {name}"),
@@ -144,7 +149,7 @@ impl Resume {
                     if let Some(difference) = job.difference(&earlier.job) {
                         return Err(ResumeError::Different { part, state: state_path, difference });
                     }
-                    (file, earlier)
+                    (file, State { job, ..earlier })
                 }
             },
             // A state without a part says nothing: its run was ended before it made the part, or after that got its name.

@@ -8,6 +8,7 @@ use crate::{
     cancel::Cancel,
     document::{Document, Place},
     error::{EmbedError, SourceError},
+    passage::Passages,
     pipeline::{Pipeline, Summary},
     sink::Sink,
 };
@@ -147,27 +148,18 @@ impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for SentencesOf
 struct Current {
     document: Document,
     cutter: Cutter,
-    /// A place in the text, and the line it is in.
-    counted: (usize, u64),
+    passages: Passages,
 }
 
 impl Current {
     fn new(document: Document) -> Self {
-        let counted = (0, document.place.line);
-        Self { document, cutter: Cutter::default(), counted }
+        Self { document, cutter: Cutter::default(), passages: Passages::new(true) }
     }
 
     fn next_sentence(&mut self) -> Result<Option<Document>, SourceError> {
-        let Document { text, place, consumed } = &self.document;
-        let changed = |_| self.document.changed();
-        let Some(range) = self.cutter.next(text.as_bytes()).map_err(changed)? else { return Ok(None) };
-        let (at, line) = self.counted;
-        let line = line + memchr::memchr_iter(b'\n', &text.as_bytes()[at..range.start]).count() as u64;
-        self.counted = (range.start, line);
-        let place = Place { line, offset: place.offset + range.start as u64, ..place.clone() };
-        let behind = (text.len() - range.end) as u64;
-        let text = text.slice(range).map_err(changed)?;
-        Ok(Some(Document { text, place, consumed: consumed.saturating_sub(behind) }))
+        let document = &self.document;
+        let range = self.cutter.next(document.text.as_bytes()).map_err(|_| document.changed())?;
+        range.map(|range| self.passages.next(document, range)).transpose()
     }
 }
 
@@ -185,7 +177,7 @@ impl Sink for SummarySink {
             let keep = || Sentence {
                 text: text.split_whitespace().collect::<Vec<_>>().join(" "),
                 place: document.place.clone(),
-                end: document.place.offset + text.len() as u64,
+                end: document.place.offset + document.text.input_len() as u64,
                 score: 0.0,
             };
             self.summarizer.add(vector, words, is_whole(text, words), keep);
