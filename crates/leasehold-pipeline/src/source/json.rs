@@ -73,6 +73,8 @@ fn find(text: &str, name: &str) -> Result<Option<Found>, String> {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
+        // Of what is no object at all there is no column.
+        Some((message, _)) if error.column() == 0 => message.to_owned(),
         Some((message, _)) => format!("{message} (column {})", error.column()),
         None => text,
     }
