@@ -1,8 +1,7 @@
 //! Text that is not UTF-8, and what was asked to become of it.
 
-use std::{fs, path::PathBuf, sync::atomic::Ordering::Relaxed};
+use std::{path::PathBuf, sync::atomic::Ordering::Relaxed};
 
-use leasehold::MemoryPool;
 use leasehold_pipeline::{
     Cancel, Document, Format, Input, Invalid, SentencesOf, Source, SourceError, Split, Windows, flow::Flow,
 };
@@ -196,7 +195,7 @@ fn strings_of_parquet_are_treated_one_by_one() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("a.parquet");
     let schema = Arc::new(parse_message_type("message m { required binary text; }").unwrap());
-    let file = fs::File::create(&path).unwrap();
+    let file = std::fs::File::create(&path).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::new())).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
@@ -241,12 +240,12 @@ fn a_record_in_two_blocks_never_waits_for_itself() {
     {
         for length in (200_000..1_700_000).step_by(60_000) {
             for damage in [&b"\xFF"[..], b""] {
-                let pool = MemoryPool::builder().build_bounded(budget);
+                let pool = leasehold::MemoryPool::builder().build_bounded(budget);
                 let body = [escape.as_bytes(), damage, "x".repeat(length).as_bytes()].concat();
                 let bytes = [head.as_bytes(), &body, foot.as_bytes()].concat();
                 let writer = std::thread::spawn({
                     let fifo = fifo.clone();
-                    move || drop(fs::write(fifo, bytes))
+                    move || drop(std::fs::write(fifo, bytes))
                 });
                 let inputs = vec![(Input::File(fifo.clone()), format.clone())];
                 let mut source = Source::open(inputs, &pool).unwrap();
