@@ -27,6 +27,7 @@ cargo xtask COMMAND
   fences               the core's tests with fences in place of membarrier
   tsan                 the core's tests and the stress program under ThreadSanitizer
   asan                 the core's tests and the stress program under AddressSanitizer
+  arm                  the core's and the model's tests on 64-bit ARM, emulated by qemu-aarch64
   bugs                 the stress program must find each planted bug
   fuzz [SECONDS]       random operations on handles, then on pools, against their oracles
   assembly [--bless]   what a warm call of each hot path executes, against the snapshot
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         "fences" => verify::fences(),
         "tsan" => verify::sanitizer("thread"),
         "asan" => verify::sanitizer("address"),
+        "arm" => verify::arm(),
         "bugs" => verify::bugs(),
         "fuzz" => verify::fuzz(rest),
         "help" | "--help" | "-h" => {

@@ -29,7 +29,7 @@ pub(crate) struct Computing {
     precision: Precision,
 
     /// Number of threads that run the model; as many as there are processors by default.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
 
     /// The most memory for weights, activations, vectors and text, such as 256MiB or 1G; by default what model and threads
@@ -93,6 +93,16 @@ impl Computing {
         };
         Ok(MemoryPool::builder().build_bounded(budget))
     }
+}
+
+/// More threads than processors make nothing faster, and starting very many takes all memory that the system has.
+const MOST_THREADS: usize = 1024;
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|threads: &NonZeroUsize| threads.get() <= MOST_THREADS)
+        .ok_or_else(|| format!("it is no number of threads from 1 to {MOST_THREADS}"))
 }
 
 /// How exactly the model computes.

@@ -5,7 +5,6 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::Ordering,
 };
 
 use anyhow::Context;
@@ -15,9 +14,9 @@ use leasehold_pipeline::{Job, Resume, Sink, Source, replay};
 use crate::{
     arguments::contradiction,
     computing::{Computing, Machine},
-    inputs::{self, Inputs},
+    inputs::{self, Inputs, Mending},
     output::{OutputFormat, Target},
-    progress::{Progress, Skipped},
+    progress::Progress,
     signals::Signals,
 };
 
@@ -55,7 +54,7 @@ Environment:
 /// those that version control ignores; quote a pattern such as '**/*.md' to have it matched here. Gzip and zstd are
 /// decompressed on the way.
 ///
-/// Input is UTF-8; a byte that is not is an error which names its place. Blank lines and blank fields are
+/// Input is UTF-8; a byte that is not is an error which names its place, unless --invalid says otherwise. Blank lines and blank fields are
 /// skipped. The output file appears when it is whole, never before.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -180,13 +179,21 @@ impl Embed {
         let pipeline = self.inputs.cut(machine.pipeline.skip(done))?;
         let mut source = self.inputs.open(pipeline.source_pool())?;
         self.left_out().iter().for_each(|path| source.leave_out(path));
-        Ok(Run { source, machine: Machine { pipeline, ..machine }, progress, signals: signals.clone() })
+        let mending = self.inputs.mending();
+        Ok(Run {
+            source,
+            mending,
+            machine: Machine { pipeline, ..machine },
+            progress,
+            signals: signals.clone(),
+        })
     }
 }
 
 /// Everything that a run needs but its sink.
 struct Run {
     source: Source,
+    mending: Mending,
     machine: Machine,
     progress: Progress,
     signals: Signals,
@@ -194,16 +201,12 @@ struct Run {
 
 impl Run {
     fn into_sink(mut self, sink: &mut dyn Sink) -> anyhow::Result<()> {
-        let (skipped, skipped_files) = (self.source.skipped(), self.source.skipped_files());
         let pipeline = &self.machine.pipeline;
-        self.progress.start(self.source.total_bytes(), pipeline);
+        self.progress.start(&self.source, self.mending, pipeline);
         let progress = &self.progress;
         let cancel = self.signals.cancel();
         let summary = pipeline.run(self.source, sink, &cancel, &mut |summary| progress.update(summary))?;
-        // Relaxed: statistics, and the thread that counted has ended.
-        let skipped =
-            Skipped { blank: skipped.load(Ordering::Relaxed), files: skipped_files.load(Ordering::Relaxed) };
-        progress.finish(&summary, skipped);
+        progress.finish(&summary);
         Ok(())
     }
 }

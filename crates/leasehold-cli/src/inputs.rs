@@ -44,6 +44,47 @@ pub(crate) struct Inputs {
     /// Begin each passage with up to M tokens of the one before.
     #[arg(long, value_name = "M", requires = "window", default_value_t = 0)]
     overlap: usize,
+
+    #[command(flatten)]
+    mending: Mending,
+}
+
+/// What becomes of text that is not UTF-8.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Mending {
+    /// What to do with a text that is not UTF-8: a line, a JSON object, a field; how many there were is said at the end.
+    #[arg(long, value_name = "HOW", default_value = "error")]
+    invalid: Invalid,
+}
+
+impl Mending {
+    /// Has the source do it.
+    pub(crate) fn of(self, mut source: Source) -> Source {
+        source.treat_invalid(match self.invalid {
+            Invalid::Error => leasehold_pipeline::Invalid::Error,
+            Invalid::Replace => leasehold_pipeline::Invalid::Replace,
+            Invalid::Skip => leasehold_pipeline::Invalid::Skip,
+        });
+        source
+    }
+
+    /// What a user should know of so many texts; `None` where there is nothing to say.
+    pub(crate) fn note(self, texts: u64) -> Option<String> {
+        let were = if texts == 1 { "1 text was".to_owned() } else { format!("{texts} texts were") };
+        match self.invalid {
+            _ if texts == 0 => None,
+            Invalid::Skip => Some(format!("{were} left out, because of bytes that are not UTF-8")),
+            Invalid::Error | Invalid::Replace => {
+                Some(format!("{were} not UTF-8; what was wrong has been replaced by U+FFFD"))
+            }
+        }
+    }
+
+    /// The option by its name, where it is given.
+    fn option(self) -> (&'static str, Option<String>) {
+        let value = name(&self.invalid).filter(|_| self.invalid != Invalid::Error);
+        ("--invalid", value)
+    }
 }
 
 impl Inputs {
@@ -64,7 +105,12 @@ impl Inputs {
 
     /// Opens them, with blocks of that pool to read into.
     pub(crate) fn open(&self, pool: &BoundedPool) -> Result<Source, SourceError> {
-        Source::open(self.list(), pool)
+        Source::open(self.list(), pool).map(|source| self.mending.of(source))
+    }
+
+    /// What becomes of text that is not UTF-8.
+    pub(crate) fn mending(&self) -> Mending {
+        self.mending
     }
 
     /// Has the pipeline cut texts into passages, where that was asked for.
@@ -90,6 +136,7 @@ impl Inputs {
             ("--by", self.by.as_ref().and_then(name)),
             ("--window", self.window.map(|window| window.to_string())),
             ("--overlap", (self.overlap > 0).then(|| self.overlap.to_string())),
+            self.mending.option(),
         ]
     }
 
@@ -137,6 +184,17 @@ impl From<By> for Split {
             By::File => Self::File,
         }
     }
+}
+
+/// What to do with a text that is not UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Invalid {
+    /// End with an error that names its place.
+    Error,
+    /// Replace what is wrong by U+FFFD; places stay those of the input.
+    Replace,
+    /// Leave it out.
+    Skip,
 }
 
 /// How inputs are read.

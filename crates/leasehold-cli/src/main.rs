@@ -57,6 +57,8 @@ fn main() -> ExitCode {
         // Whatever failed, it was asked to.
         Err(_) if signals.received().is_some() => signals.exit_code(),
         Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
+        // Whatever else can fail says what it is.
+        Err(error) if error.is::<io::Error>() => fail(&error.context("cannot write standard output")),
         Err(error) => fail(&error),
     }
 }

@@ -3,13 +3,17 @@
 use std::{
     cell::Cell,
     io::{self, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use leasehold_pipeline::{FetchEvent, Pipeline, Summary};
+use leasehold_pipeline::{FetchEvent, Pipeline, Source, Summary};
 
-use crate::memory;
+use crate::{inputs::Mending, memory};
 
 /// How often the figures are looked at, which costs more than the bar.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -18,8 +22,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
-    /// Whose memory is shown.
-    pipeline: Option<Pipeline>,
+    /// What is being read, and by what.
+    reading: Option<Reading>,
     updated: Cell<Option<Instant>>,
 }
 
@@ -28,7 +32,7 @@ impl Progress {
     pub(crate) fn new(output_on_terminal: bool) -> Self {
         let visible = io::stderr().is_terminal() && !output_on_terminal;
         let bar = if visible { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        Self { bar, started: Instant::now(), pipeline: None, updated: Cell::new(None) }
+        Self { bar, started: Instant::now(), reading: None, updated: Cell::new(None) }
     }
 
     /// Tells how the model is being fetched.
@@ -50,9 +54,9 @@ impl Progress {
         self.bar.suspend(|| drop(writeln!(io::stderr(), "leasehold: {text}")));
     }
 
-    /// Begins to count, towards a number of bytes where that is known.
-    pub(crate) fn start(&mut self, bytes: Option<u64>, pipeline: &Pipeline) {
-        let template = match bytes {
+    /// Begins to count what is read, towards a number of bytes where that is known.
+    pub(crate) fn start(&mut self, source: &Source, mending: Mending, pipeline: &Pipeline) {
+        let template = match source.total_bytes() {
             Some(bytes) => {
                 self.bar.set_length(bytes);
                 "{bar:20} {percent:>3} %  {bytes}/{total_bytes}  {msg}  {eta} left"
@@ -64,7 +68,13 @@ impl Progress {
         }
         self.bar.enable_steady_tick(Duration::from_millis(200));
         self.started = Instant::now();
-        self.pipeline = Some(pipeline.clone());
+        self.reading = Some(Reading {
+            pipeline: pipeline.clone(),
+            mending,
+            blank: source.skipped(),
+            files: source.skipped_files(),
+            not_utf8: source.not_utf8(),
+        });
     }
 
     /// Shows how far a run has come.
@@ -77,8 +87,8 @@ impl Progress {
         self.bar.set_position(summary.bytes);
         let rate = summary.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
         let mut message = format!("{} texts  {rate:.0} tokens/s", summary.documents);
-        if let Some(pipeline) = &self.pipeline {
-            let pools = pipeline.pools().map(|pool| pool.stats());
+        if let Some(reading) = &self.reading {
+            let pools = reading.pipeline.pools().map(|pool| pool.stats());
             let rented: usize = pools.iter().map(|pool| pool.rented_bytes).sum();
             let budget = pools[0].budget.unwrap_or(0);
             message.push_str(&format!("  pool {}/{} MiB", mebibytes(rented), mebibytes(budget)));
@@ -90,33 +100,46 @@ impl Progress {
     }
 
     /// Replaces the bar by what was done.
-    pub(crate) fn finish(&self, summary: &Summary, skipped: Skipped) {
+    pub(crate) fn finish(&self, summary: &Summary) {
         let seconds = self.started.elapsed().as_secs_f64();
         let mut text =
             format!("{} documents, {} tokens in {seconds:.1} s", summary.documents, summary.tokens);
-        if skipped.blank > 0 {
-            text.push_str(&format!("; {} blank skipped", skipped.blank));
-        }
-        if skipped.files > 0 {
-            text.push_str(&format!("; {} files passed over that are no text", skipped.files));
+        if let Some(reading) = &self.reading {
+            // Relaxed, here and below: statistics, and the thread that counted has ended.
+            let (blank, files) = (reading.blank.load(Relaxed), reading.files.load(Relaxed));
+            if blank > 0 {
+                text.push_str(&format!("; {blank} blank skipped"));
+            }
+            if files > 0 {
+                text.push_str(&format!("; {files} files passed over that are no text"));
+            }
         }
         self.bar.println(text);
         self.clear();
     }
 
-    /// Takes the bar away.
+    /// Takes the bar away, and tells what was not read as it stands.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
+        if let Some(reading) = &self.reading
+            && let Some(note) = reading.mending.note(reading.not_utf8.load(Relaxed))
+        {
+            self.note(&note);
+        }
     }
 }
 
-/// What a source has left out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Skipped {
-    /// Blank texts.
-    pub(crate) blank: u64,
+/// What is being read, and by what.
+struct Reading {
+    /// Whose memory is shown.
+    pipeline: Pipeline,
+    mending: Mending,
+    /// Texts that were blank.
+    blank: Arc<AtomicU64>,
     /// Files of directories that are no text.
-    pub(crate) files: u64,
+    files: Arc<AtomicU64>,
+    /// Texts that were not UTF-8.
+    not_utf8: Arc<AtomicU64>,
 }
 
 fn mebibytes(bytes: usize) -> usize {

@@ -99,7 +99,7 @@ impl Search {
         let source = self.inputs.open(machine.pipeline.source_pool())?;
         let cancel = signals.cancel();
         let query = leasehold_pipeline::Search::query(&machine.pipeline, &self.query, &cancel)?;
-        progress.start(source.total_bytes(), &machine.pipeline);
+        progress.start(&source, self.inputs.mending(), &machine.pipeline);
         let least = self.min_score.unwrap_or(-1.0);
         let search = leasehold_pipeline::Search { most: self.count, least, store };
         let update = &mut |summary: &_| progress.update(summary);

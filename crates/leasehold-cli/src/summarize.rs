@@ -12,7 +12,13 @@ use clap::Args;
 use leasehold::MemoryPool;
 use leasehold_pipeline::{Extract, Extracted, Length, Sentence};
 
-use crate::{computing::Computing, inputs::paragraphs, progress::Progress, signals::Signals, terminal};
+use crate::{
+    computing::Computing,
+    inputs::{Mending, paragraphs},
+    progress::Progress,
+    signals::Signals,
+    terminal,
+};
 
 /// Sentences of a summary where nothing is said.
 const SENTENCES: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
@@ -63,6 +69,9 @@ pub(crate) struct Summarize {
     json: bool,
 
     #[command(flatten)]
+    mending: Mending,
+
+    #[command(flatten)]
     computing: Computing,
 }
 
@@ -72,8 +81,8 @@ impl Summarize {
         drop(paragraphs(&self.input, &MemoryPool::builder().build_bounded(0))?);
         let mut progress = Progress::new(false);
         let machine = self.computing.prepare(&progress)?;
-        let source = paragraphs(&self.input, machine.pipeline.source_pool())?;
-        progress.start(source.total_bytes(), &machine.pipeline);
+        let source = self.mending.of(paragraphs(&self.input, machine.pipeline.source_pool())?);
+        progress.start(&source, self.mending, &machine.pipeline);
         let length = match self.words {
             Some(words) => Length::Words(words.get()),
             None => Length::Sentences(self.sentences.unwrap_or(SENTENCES).get()),

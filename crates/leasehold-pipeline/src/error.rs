@@ -41,7 +41,8 @@ pub enum SourceError {
     },
     /// Bytes that are not UTF-8.
     #[error(
-        "{}:{line}: the byte at offset {offset} is not UTF-8; convert the file first, for example with iconv",
+        "{}:{line}: the byte at offset {offset} is not UTF-8; convert the file first, for example with iconv, or use \
+         --invalid replace or --invalid skip",
         path.display()
     )]
     NotUtf8 {
@@ -479,7 +480,7 @@ pub enum EmbedError {
     /// The budget is too small for a run.
     #[error(
         "a memory budget of {} is too small for this model and number of threads; the least that works is {}",
-        Mebibytes(*budget), Mebibytes(*least)
+        Exactly(*budget), Mebibytes(*least)
     )]
     BudgetTooSmall {
         /// Bytes of the budget.
@@ -529,6 +530,19 @@ impl EmbedError {
             .or_else(take::<RentError>)
             .or_else(take::<FlowError>)
             .unwrap_or_else(|source| Self::Flow(FlowError::Stage { stage, source }))
+    }
+}
+
+/// A size as `--memory` takes it, in the largest unit of which it is a whole number.
+struct Exactly(usize);
+
+impl fmt::Display for Exactly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.iter().find(|(bits, _)| self.0 > 0 && self.0.trailing_zeros() >= *bits) {
+            Some((bits, unit)) => write!(f, "{} {unit}", self.0 >> bits),
+            None => write!(f, "{} bytes", self.0),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cancel;
+mod claim;
 mod document;
 mod embed;
 mod encoder;
@@ -12,6 +13,7 @@ mod history;
 mod mapping;
 mod model;
 mod output;
+mod passage;
 mod pipeline;
 mod resume;
 mod search;
@@ -42,7 +44,7 @@ pub use sink::ParquetSink;
 #[cfg(feature = "arrow")]
 pub use sink::{ArrowSink, replay};
 pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
-pub use source::{Format, Input, Source, Split, panic_is_caught};
+pub use source::{Format, Input, Invalid, Source, Split, panic_is_caught};
 pub use summarize::{
     Chosen, Extract, Extracted, Length, Sentence, Sentences, SentencesOf, Summarizer, sentences,
 };

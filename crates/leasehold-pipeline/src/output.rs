@@ -8,11 +8,17 @@ use std::{
     process,
 };
 
-use crate::error::SinkError;
+use crate::{
+    claim::{Claim, claim, is_at},
+    error::SinkError,
+};
 
 /// Writes to a temporary file beside the target and renames it at the end.
 ///
-/// Dropping it without [`commit`](Self::commit) removes the temporary file and leaves the target as it was.
+/// Dropping it without [`commit`](Self::commit) removes the temporary file and leaves the target as it was. A process that is
+/// killed cannot do that; the next one that creates the same target does. The temporary file is locked while it is
+/// written, by which a file that was left is told from one that another process is writing.
+///
 /// A target that is not a regular file, such as a device or a named pipe, is written to directly.
 #[derive(Debug)]
 pub struct OutputFile {
@@ -100,21 +106,70 @@ impl Seek for OutputFile {
     }
 }
 
-/// Creates a hidden file whose name says what it is part of, and that no other run uses.
+/// How the name of every temporary file ends.
+const ENDING: &str = ".part";
+
+/// The most temporary files of one target that one process may have.
+const MOST: u32 = 1000;
+
+/// Creates and locks a hidden file whose name says what it is part of, and that no other run uses.
 fn create_beside(target: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
-    let mut attempt = 0;
-    loop {
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.{attempt}.part", process::id()));
+    remove_leftovers(target, name);
+    for attempt in 0..MOST {
+        let mut hidden = prefix(name);
+        hidden.push(format!("{}.{attempt}{ENDING}", process::id()));
         let path = target.with_file_name(hidden);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
-            // Left by a run that was killed, or in use in another container with the same process id.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
+        let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => file,
+            // This process has another one, or one in another container has its number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(error),
+        };
+        // Before it was locked another run may have taken it for one that was left.
+        if claim(&file)? != Claim::Others && is_at(&file, &path)? {
+            return Ok((path, file));
         }
     }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Removes temporary files of this target whose runs were killed. That nothing may be removed here is for others to say.
+fn remove_leftovers(target: &Path, name: &OsStr) {
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let Ok(entries) = fs::read_dir(directory.unwrap_or(Path::new("."))) else { return };
+    for entry in entries.flatten() {
+        let is_file = || entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_temporary(&entry.file_name(), name) && is_file() {
+            let _ = remove_unless_used(&entry.path());
+        }
+    }
+}
+
+/// Whoever has the lock may be writing; whoever gets it here knows that nobody is, and that nobody will.
+fn remove_unless_used(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    if claim(&file)? == Claim::Ours && is_at(&file, path)? { fs::remove_file(path) } else { Ok(()) }
+}
+
+/// How the names of temporary files of a target begin.
+fn prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    prefix
+}
+
+/// Whether a file is called as a temporary file of that target is: `.NAME.PROCESS.ATTEMPT.part`.
+fn is_temporary(file: &OsStr, name: &OsStr) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let numbers = file
+        .as_encoded_bytes()
+        .strip_prefix(prefix(name).as_encoded_bytes())
+        .and_then(|rest| rest.strip_suffix(ENDING.as_bytes()));
+    numbers.is_some_and(|numbers| {
+        let mut parts = numbers.split(|byte| *byte == b'.');
+        parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number) && parts.next().is_none()
+    })
 }
 
 /// A file that is removed when nobody says otherwise.

@@ -114,11 +114,11 @@ impl Pipeline {
         let needs = Needs::of(model.config(), model.precision(), &rooms, pool)?;
         let budget = pool.stats().budget.unwrap_or(usize::MAX);
         // The weights have theirs already.
-        let wanted = needs.workspaces + needs.batches + needs.vectors;
+        let wanted = needs.without_weights();
         let free = pool.free();
         let rest = free.checked_sub(wanted).filter(|rest| *rest >= LEAST_FOR_TEXT);
         let too_small =
-            || EmbedError::BudgetTooSmall { budget, least: budget - free + wanted + LEAST_FOR_TEXT };
+            || EmbedError::BudgetTooSmall { budget, least: sum(&[budget - free, wanted, LEAST_FOR_TEXT]) };
         // Somebody else may have been faster.
         let share = |bytes| pool.share(bytes).map_err(|_| too_small());
         Ok(Self {
@@ -277,7 +277,8 @@ struct Rooms {
 impl Rooms {
     fn of(threads: usize) -> Self {
         let tokenizers = threads.div_ceil(THREADS_PER_TOKENIZER);
-        Self { threads, tokenizers, batches: 2 * threads, vectors: 2 * threads }
+        let twice = threads.saturating_mul(2);
+        Self { threads, tokenizers, batches: twice, vectors: twice }
     }
 }
 
@@ -300,18 +301,28 @@ impl Needs {
         let batch_tokens = batch_tokens(config.max_tokens);
         let (weights, workspace) = Model::cost(config, precision, pool, batch_tokens)?;
         // A queue has room for one more, and each thread has one in hand.
-        let batches = rooms.batches + 1 + rooms.tokenizers + rooms.threads;
-        let vectors = rooms.vectors + 1 + rooms.threads + KEPT;
+        let batches = sum(&[rooms.batches, 1, rooms.tokenizers, rooms.threads]);
+        let vectors = sum(&[rooms.vectors, 1, rooms.threads, KEPT]);
         Ok(Self {
             weights,
-            workspaces: rooms.threads * workspace,
-            batches: batches * Tokenize::cost(pool, batch_tokens)?,
-            vectors: vectors * Encode::cost(pool, config.hidden_size)?,
+            workspaces: rooms.threads.saturating_mul(workspace),
+            batches: batches.saturating_mul(Tokenize::cost(pool, batch_tokens)?),
+            vectors: vectors.saturating_mul(Encode::cost(pool, config.hidden_size)?),
         })
+    }
+
+    /// What is needed when there are weights already.
+    fn without_weights(&self) -> usize {
+        sum(&[self.workspaces, self.batches, self.vectors])
     }
 
     /// The least budget that is enough for all.
     fn least(&self) -> usize {
-        self.weights + self.workspaces + self.batches + self.vectors + LEAST_FOR_TEXT
+        sum(&[self.weights, self.without_weights(), LEAST_FOR_TEXT])
     }
+}
+
+/// The sum, or the most that there can be: a budget that no pool has.
+fn sum(parts: &[usize]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(*part))
 }

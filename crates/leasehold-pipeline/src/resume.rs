@@ -15,7 +15,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    claim::{Claim, claim, is_at},
     document::Document,
     error::{EmbedError, ResumeError},
     output::OutputFile,
@@ -37,6 +38,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The form of the state file.
 const VERSION: u32 = 1;
+
+/// The option for input on which a run without it ends, so it has written the same up to there.
+const MAY_BE_ADDED: &str = "--invalid";
 
 /// The files that make a model what it is; not every one has the second and the third.
 const MODEL_FILES: [&str; 5] = [
@@ -80,7 +84,8 @@ impl Job {
         Ok(hex(&hash.finalize()))
     }
 
-    /// What differs from `earlier`, for a person.
+    /// What differs from `earlier`, for a person. An option that would have changed nothing up to where that run was ended may be
+    /// added.
     fn difference(&self, earlier: &Self) -> Option<String> {
         if self.inputs != earlier.inputs {
             return Some("an input was added, removed or changed".to_owned());
@@ -89,7 +94,8 @@ impl Job {
             return Some("it had another model".to_owned());
         }
         let names = self.options.keys().chain(earlier.options.keys());
-        let differs = |name: &&String| self.options.get(*name) != earlier.options.get(*name);
+        let added = |name: &str| name == MAY_BE_ADDED && !earlier.options.contains_key(name);
+        let differs = |name: &&String| self.options.get(*name) != earlier.options.get(*name) && !added(name);
         names.into_iter().find(differs).map(|name| match earlier.options.get(name) {
             Some(value) => format!("it had {name} {value}"),
             None => format!("it had no {name}"),
@@ -143,7 +149,7 @@ impl Resume {
                     if let Some(difference) = job.difference(&earlier.job) {
                         return Err(ResumeError::Different { part, state: state_path, difference });
                     }
-                    (file, earlier)
+                    (file, State { job, ..earlier })
                 }
             },
             // A state without a part says nothing: its run was ended before it made the part, or after that got its name.
@@ -207,6 +213,8 @@ impl Resume {
     ///
     /// When it cannot be removed.
     pub fn finish(self) -> Result<(), ResumeError> {
+        // A run that was killed may have left it, and this one had nothing to note.
+        let _ = fs::remove_file(next_state(&self.state_path));
         fs::remove_file(&self.state_path).map_err(failed(&self.state_path))
     }
 
@@ -302,14 +310,19 @@ fn read(path: &Path, part: &Path) -> Result<Option<State>, ResumeError> {
 /// Replaces the state file at once.
 fn write(path: &Path, state: &State) -> Result<(), ResumeError> {
     let text = serde_json::to_vec(state).map_err(io::Error::from).map_err(failed(path))?;
-    // Hidden, so that a directory which is read meanwhile does not have it.
-    let mut next = OsString::from(".");
-    next.push(path.file_name().unwrap_or_default());
-    next.push(".next");
-    let next = path.with_file_name(next);
+    let next = next_state(path);
     let mut file = File::create(&next).map_err(failed(&next))?;
     file.write_all(&text).and_then(|()| file.sync_data()).map_err(failed(&next))?;
     fs::rename(&next, path).map_err(failed(path))
+}
+
+/// Where a state is written before it replaces the last one: hidden, so that a directory which is read meanwhile does not have
+/// it.
+fn next_state(path: &Path) -> PathBuf {
+    let mut next = OsString::from(".");
+    next.push(path.file_name().unwrap_or_default());
+    next.push(".next");
+    path.with_file_name(next)
 }
 
 /// Opens and locks the part that an earlier run has left; `None` where there is none.
@@ -343,32 +356,10 @@ fn create(part: &Path) -> Result<File, ResumeError> {
 }
 
 fn lock(file: &File, part: &Path) -> Result<(), ResumeError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(ResumeError::InUse { path: part.to_owned() }),
-        // There are file systems that have no locks.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(error)) => Err(failed(part)(error)),
+    match claim(file).map_err(failed(part))? {
+        Claim::Ours | Claim::Unknown => Ok(()),
+        Claim::Others => Err(ResumeError::InUse { path: part.to_owned() }),
     }
-}
-
-/// Whether `path` still names that file.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-
-    let opened = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether `path` still names that file: a file that is open keeps its name here.
-#[cfg(not(unix))]
-fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 /// Takes what is written into a hash.

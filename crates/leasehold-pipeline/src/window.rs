@@ -2,13 +2,12 @@
 
 use std::{collections::VecDeque, fmt, ops::Range, sync::Arc};
 
-use memchr::memchr_iter;
-
 use crate::{
     document::{Document, Place},
     encoder::Encoder,
-    error::{EmbedError, SourceError, TokenizeError},
+    error::{EmbedError, TokenizeError},
     flow::{Emit, Stage, StageError},
+    passage::Passages,
     tokenize::Tokenizer,
 };
 
@@ -76,10 +75,10 @@ impl Stage for Windows {
         let mut cut = Cut::new(self.encoder.tokenizer(), text, self.body, self.overlap);
         let Some(first) = cut.next()? else { return Ok(output.send(document)?) };
         let Some(mut next) = cut.next()? else { return Ok(output.send(document)?) };
-        let mut passages = Passages::new(&document, (self.follows_lines)(&document.place));
-        output.send(passages.passage(text, first)?)?;
+        let mut passages = Passages::new((self.follows_lines)(&document.place));
+        output.send(passages.next(&document, first)?)?;
         loop {
-            output.send(passages.passage(text, next)?)?;
+            output.send(passages.next(&document, next)?)?;
             next = match cut.next()? {
                 Some(next) => next,
                 None => return Ok(()),
@@ -94,38 +93,6 @@ impl fmt::Debug for Windows {
             .field("body", &self.body)
             .field("overlap", &self.overlap)
             .finish_non_exhaustive()
-    }
-}
-
-/// Makes documents of the passages of one.
-struct Passages<'a> {
-    document: &'a Document,
-    follows_lines: bool,
-    /// Where lines have been counted up to, and how many there were.
-    counted: usize,
-    lines: u64,
-}
-
-impl<'a> Passages<'a> {
-    fn new(document: &'a Document, follows_lines: bool) -> Self {
-        Self { document, follows_lines, counted: 0, lines: 0 }
-    }
-
-    /// The passage at `range`, which begins behind the one before.
-    fn passage(&mut self, text: &str, range: Range<usize>) -> Result<Document, SourceError> {
-        let Document { text: whole, place, consumed } = self.document;
-        let mut place = place.clone();
-        if self.follows_lines {
-            self.lines += memchr_iter(b'\n', &text.as_bytes()[self.counted..range.start]).count() as u64;
-            self.counted = range.start;
-            place.line += self.lines;
-            place.offset += range.start as u64;
-        }
-        let behind = (whole.len() - range.end) as u64;
-        let text = whole
-            .slice(range)
-            .map_err(|_| SourceError::Changed { path: place.path.to_path_buf(), line: place.line })?;
-        Ok(Document { text, place, consumed: consumed.saturating_sub(behind) })
     }
 }
 

@@ -109,7 +109,12 @@ fn long_texts_become_passages_with_their_lines() {
 fn a_budget_of_memory_is_kept_to_or_refused() {
     let place = Place::new();
     place.file("a.txt", "one\ntwo\n");
-    let run = place.run(&["embed", "a.txt", "--memory", "1MiB", "--threads", "1"]);
+    let with = |memory: &str| place.run(&["embed", "a.txt", "--memory", memory, "--threads", "1"]);
+    for (given, said) in [("0", "0 bytes"), ("1k", "1 KiB"), ("1500", "1500 bytes"), ("2MB", "2000000 bytes")]
+    {
+        with(given).fails(1, &format!("a memory budget of {said} is too small for this model"));
+    }
+    let run = with("1MiB");
     run.fails(1, "a memory budget of 1 MiB is too small for this model and number of threads");
     let (_, least) = run.err.trim().rsplit_once("the least that works is ").unwrap();
     assert_eq!(place.run(&["embed", "a.txt", "--memory", least, "--threads", "1"]).records().len(), 2);

@@ -6,6 +6,7 @@
 mod commands;
 mod embed;
 mod formats;
+mod invalid;
 mod mistakes;
 mod resume;
 #[cfg(unix)]

@@ -92,7 +92,10 @@ fn wrong_arguments_exit_with_two() {
     place.run(&["embed", "a.txt", "--from", "text", "--field", "f"]).fails(2, "text has no fields");
     place.run(&["embed", "a.txt", "--by", "page"]).fails(2, "line, paragraph, file");
     place.run(&["embed", "a.txt", "--field", "f", "--by", "line"]).fails(2, "cannot be used with");
-    place.run(&["embed", "a.txt", "--threads", "0"]).fails(2, "--threads");
+    for threads in ["0", "1025", "18446744073709551615", "two"] {
+        let run = place.run(&["embed", "a.txt", "--threads", threads]);
+        run.fails(2, "'--threads <N>': it is no number of threads from 1 to 1024");
+    }
     place.run(&["embed", "a.txt", "--memory", "much"]).fails(2, "is not a size such as 256MiB or 1G");
     place.run(&["embed", "a.txt", "--overlap", "3"]).fails(2, "--window");
     place.run(&["embed", "a.txt", "--window", "300"]).fails(1, "the model takes at most 256 tokens");
@@ -112,12 +115,23 @@ fn an_output_directory_that_is_not_there_is_named() {
 fn a_full_disk_is_an_error() {
     let place = Place::new();
     place.file("a.txt", "one\n");
-    let mut command = place.command(&["embed", "a.txt"]);
-    command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("cannot write standard output: No space left on device"), "{said}");
+    place.file("b.txt", "There is one sentence in this file.\n");
+    let commands: [&[&str]; 6] = [
+        &["embed", "a.txt"],
+        &["search", "one", "a.txt", "--no-cache"],
+        &["summarize", "b.txt"],
+        &["bench", "--seconds", "0.01", "--json"],
+        &["model", "list"],
+        &["completions", "bash"],
+    ];
+    for arguments in commands {
+        let mut command = place.command(arguments);
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(said.starts_with("leasehold: cannot write standard output: No space left"), "{said}");
+    }
 }
 
 #[cfg(unix)]

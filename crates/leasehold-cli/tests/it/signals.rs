@@ -43,6 +43,38 @@ fn ctrl_c_removes_the_temporary_file_and_exits_with_130() {
 }
 
 #[test]
+fn what_a_killed_run_has_left_is_removed_by_the_next_one() {
+    let place = Place::new();
+    let arguments = ["embed", "-", "-o", "out.jsonl"];
+    let parts = |place: &Place| place.names().iter().filter(|name| name.ends_with(".part")).count();
+    let mut living = waiting(&place, &arguments);
+    let mut killed = waiting(&place, &arguments);
+    while parts(&place) < 2 {
+        std::thread::yield_now();
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(parts(&place), 2);
+    assert_eq!(place.run_with_input(&arguments, b"new\n").code, Some(0));
+    assert_eq!(parts(&place), 1, "the living run keeps its own");
+    drop(living.stdin.take());
+    assert!(living.wait().unwrap().success());
+    assert_eq!(place.names(), ["out.jsonl"]);
+    let output = std::fs::read_to_string(place.path().join("out.jsonl")).unwrap();
+    assert!(output.starts_with("{\"text\":\"x\""), "{output}");
+}
+
+#[test]
+fn what_the_last_step_of_a_killed_run_has_left_is_removed_by_the_resumed_one() {
+    let place = Place::new();
+    place.file(".out.parquet.1234567.0.part", "half of it");
+    place.file(".out.parquet.part.state.next", "{");
+    let run = place.run_with_input(&["embed", "-", "--resume", "-o", "out.parquet"], b"x\n");
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    assert_eq!(place.names(), ["out.parquet"]);
+}
+
+#[test]
 fn parquet_and_arrow_are_gone_on_with_where_a_run_was_ended() {
     for name in ["out.parquet", "out.arrow"] {
         let place = Place::new();

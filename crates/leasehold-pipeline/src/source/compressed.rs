@@ -1,6 +1,11 @@
 //! Compressed input, known by its first bytes.
 
 use std::io::{self, Read};
+#[cfg(feature = "compression")]
+use std::io::{BufRead, BufReader};
+
+#[cfg(feature = "compression")]
+use flate2::bufread::GzDecoder;
 
 /// The most first bytes that are needed to know a compression.
 pub(super) const MAGIC: usize = 4;
@@ -44,11 +49,12 @@ impl Codec {
         }
     }
 
-    /// What was compressed: all members or frames, one behind the other.
+    /// What was compressed: all members or frames, one behind the other. Behind members of gzip there may be zeros, as tapes
+    /// and some devices fill their blocks; anything else is an error, because it may be text that would be lost.
     #[cfg(feature = "compression")]
     pub(super) fn decode(self, reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
+            Self::Gzip => Box::new(Members::new(reader)),
             Self::Zstd => Box::new(zstd::Decoder::new(reader)?),
         })
     }
@@ -67,6 +73,65 @@ pub(super) fn peek(reader: &mut impl Read) -> io::Result<Vec<u8>> {
         }
     }
     Ok(head)
+}
+
+/// The members of gzip data.
+#[cfg(feature = "compression")]
+struct Members<R> {
+    /// `None` at the end.
+    current: Option<GzDecoder<BufReader<R>>>,
+}
+
+#[cfg(feature = "compression")]
+impl<R: Read> Members<R> {
+    fn new(reader: R) -> Self {
+        Self { current: Some(GzDecoder::new(BufReader::new(reader))) }
+    }
+
+    /// Goes on behind a member that has ended.
+    fn advance(&mut self) -> io::Result<()> {
+        let Some(ended) = self.current.take() else { return Ok(()) };
+        let mut reader = ended.into_inner();
+        loop {
+            let bytes = match reader.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            match bytes.get(zeros) {
+                None if zeros == 0 => return Ok(()),
+                None => reader.consume(zeros),
+                Some(0x1F) => {
+                    reader.consume(zeros);
+                    self.current = Some(GzDecoder::new(reader));
+                    return Ok(());
+                }
+                Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, NO_MEMBER)),
+            }
+        }
+    }
+}
+
+/// What stands behind the members of gzip data that does not belong there.
+#[cfg(feature = "compression")]
+const NO_MEMBER: &str = "something else follows behind the last gzip member; if it is not needed, cut it off or read what \
+                         `gzip -dc` makes of the file";
+
+#[cfg(feature = "compression")]
+impl<R: Read> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while let Some(member) = &mut self.current {
+            match member.read(buffer)? {
+                0 => self.advance()?,
+                read => return Ok(read),
+            }
+        }
+        Ok(0)
+    }
 }
 
 #[cfg(test)]

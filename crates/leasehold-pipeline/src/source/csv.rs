@@ -3,17 +3,18 @@
 use std::{ops::Range, str, sync::Arc};
 
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
-use leasehold::SharedOwner;
+use leasehold::{MemoryOwner, SharedOwner};
 use memchr::memchr;
 
 use super::{
-    Next,
+    Invalid, Next,
     columns::list,
     record::Found,
+    repair::Repair,
     window::{Record, Window},
 };
 use crate::{
-    document::{Document, Place, Text},
+    document::{Document, Text},
     error::SourceError,
 };
 
@@ -51,11 +52,11 @@ impl Table {
     }
 
     /// The next record's field.
-    pub(super) fn next_document(&mut self) -> Result<Next, SourceError> {
+    pub(super) fn next_document(&mut self, repair: &Repair) -> Result<Next, SourceError> {
         let column = match self.column {
             Some(column) => column,
             None => match self.window.next_record()? {
-                Some(header) => self.column(&header)?,
+                Some(header) => self.column(&header, repair)?,
                 None => return Ok(Next::End),
             },
         };
@@ -67,27 +68,40 @@ impl Table {
             let reason = format!("{} fields where the header has {}", fields.len(), column.count);
             return Err(self.error(&record, reason));
         }
-        let bytes = self.unquoted(&record, &fields[column.index])?;
-        let text = str::from_utf8(&bytes).map_err(|error| {
-            // Of a field that had to be put together the place is known only roughly.
-            let start = record.bytes.as_ptr().addr();
-            let field = bytes.as_ptr().addr().checked_sub(start).filter(|at| *at < record.bytes.len());
-            let offset = field.map_or(fields[column.index].start, |at| at + error.valid_up_to());
-            not_utf8(&place, record.offset + offset as u64)
-        })?;
-        if text.trim().is_empty() {
-            return Ok(Next::Blank);
+        let field = &fields[column.index];
+        let mut bytes = self.unquoted(&record, field)?;
+        // Of a field that had to be put together the place of a wrong byte is known only roughly.
+        let within = bytes.as_ptr().addr().checked_sub(record.bytes.as_ptr().addr());
+        let within = within.filter(|at| *at < record.bytes.len());
+        let wrong =
+            |at| place.not_utf8(record.offset + within.map_or(field.start, |start| start + at) as u64);
+        if within.is_none() && str::from_utf8(&bytes).is_err() {
+            // It goes before another block is rented.
+            bytes = MemoryOwner::from(bytes.to_vec()).into_shared();
         }
-        let consumed = self.window.consumed();
-        Ok(Next::Document(Document { text: Text::checked(bytes), place, consumed }))
+        let repaired = repair.look(bytes, |length| self.window.rent(length, record.line), wrong)?;
+        // A field has no places of its own in the input.
+        let Some(text) = repaired.into_text().map(|text| Text::checked(text.into_bytes())) else {
+            return Ok(Next::LeftOut);
+        };
+        let document = Document { text, place, consumed: self.window.consumed() };
+        Ok(if document.text()?.trim().is_empty() { Next::Blank } else { Next::Document(document) })
     }
 
-    fn column(&mut self, header: &Record) -> Result<Column, SourceError> {
+    fn column(&mut self, header: &Record, repair: &Repair) -> Result<Column, SourceError> {
         let mut names = Vec::new();
         for field in self.grammar.fields(&header.bytes) {
             let name = self.unquoted(header, &field)?;
-            let name = String::from_utf8(name.to_vec())
-                .map_err(|_| not_utf8(&self.window.place(header), header.offset + field.start as u64))?;
+            let name = match String::from_utf8(name.to_vec()) {
+                Ok(name) => name,
+                // A header cannot be skipped.
+                Err(wrong) if repair.invalid == Invalid::Replace => {
+                    String::from_utf8_lossy(wrong.as_bytes()).into_owned()
+                }
+                Err(_) => {
+                    return Err(self.window.place(header).not_utf8(header.offset + field.start as u64));
+                }
+            };
             names.push(name);
         }
         match names.iter().position(|name| *name == *self.field) {
@@ -209,10 +223,6 @@ impl Grammar {
 
 fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
-}
-
-fn not_utf8(place: &Place, offset: u64) -> SourceError {
-    SourceError::NotUtf8 { path: place.path.to_path_buf(), line: place.line, offset }
 }
 
 #[cfg(test)]

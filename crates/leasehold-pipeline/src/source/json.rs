@@ -1,6 +1,6 @@
 //! One field of a JSON object, without building the rest of it.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use leasehold::MemoryOwner;
 use serde::{
@@ -17,42 +17,64 @@ use crate::{
 ///
 /// A string without escapes stays where it is: the result is a slice of the same block. For any other `rent` gives one.
 pub(super) fn field(
-    line: &Document,
+    line: Document,
     name: &str,
     rent: impl FnOnce(usize) -> Result<MemoryOwner<u8>, SourceError>,
 ) -> Result<Option<Document>, SourceError> {
-    let json = |reason: String| SourceError::Json {
+    let found = find(line.text()?, name).map_err(|reason| SourceError::Json {
         path: line.place.path.to_path_buf(),
         line: line.place.line,
         reason,
+    })?;
+    let Document { text, place, consumed } = line;
+    let bytes = text.into_bytes();
+    let text = match found {
+        None => return Ok(None),
+        Some(Found::Slice(range)) => {
+            let changed = |_| SourceError::Changed { path: place.path.to_path_buf(), line: place.line };
+            Text::new(bytes.slice(range)).map_err(changed)?
+        }
+        Some(Found::Made(string)) => {
+            // The line may lie in a block of its own, which goes before another one is rented.
+            drop(bytes);
+            let mut block = rent(string.len())?;
+            block.copy_from_slice(string.as_bytes());
+            Text::checked(block.into_shared())
+        }
     };
-    let text = line.text()?;
+    Ok(Some(Document { text, place, consumed }))
+}
+
+/// Where a string was found, or what it is where it has escapes.
+enum Found {
+    Slice(Range<usize>),
+    Made(String),
+}
+
+/// The string in that field of an object; `None` where it is null, an error where there is none.
+fn find(text: &str, name: &str) -> Result<Option<Found>, String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let found = Field { name }
         .deserialize(&mut deserializer)
         .and_then(|found| deserializer.end().map(|()| found))
-        .map_err(|error| json(reason(&error)))?;
-    let text = match found {
-        None => return Err(json(format!("the object has no field {name:?}; name another with --field"))),
-        Some(None) => return Ok(None),
+        .map_err(|error| reason(&error))?;
+    match found {
+        None => Err(format!("the object has no field {name:?}; name another with --field")),
+        Some(None) => Ok(None),
         Some(Some(Cow::Borrowed(part))) => {
             let start = part.as_ptr().addr() - text.as_ptr().addr();
-            let text = line.text.slice(start..start + part.len());
-            text.map_err(|error| json(error.to_string()))?
+            Ok(Some(Found::Slice(start..start + part.len())))
         }
-        Some(Some(Cow::Owned(part))) => {
-            let mut block = rent(part.len())?;
-            block.copy_from_slice(part.as_bytes());
-            Text::checked(block.into_shared())
-        }
-    };
-    Ok(Some(Document { text, place: line.place.clone(), consumed: line.consumed }))
+        Some(Some(Cow::Owned(part))) => Ok(Some(Found::Made(part))),
+    }
 }
 
 /// What `serde_json` says, without its line number, which is always one.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
+        // Of what is no object at all there is no column.
+        Some((message, _)) if error.column() == 0 => message.to_owned(),
         Some((message, _)) => format!("{message} (column {})", error.column()),
         None => text,
     }

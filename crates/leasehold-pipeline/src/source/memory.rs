@@ -32,9 +32,30 @@ impl Memory {
         self.most
     }
 
-    /// A block for a record that begins at that line; waits until others have given back what they hold.
+    /// A block to read into, for a record that begins at that line; waits until others have given back what they hold.
     pub(super) fn rent(&self, length: usize, path: &Path, line: u64) -> Result<MemoryOwner<u8>, SourceError> {
-        if length > self.most.saturating_mul(2) {
+        self.rent_at_most(self.most.saturating_mul(2), length, path, line)
+    }
+
+    /// A block for the text of a record that cannot stay where it is. It is rented while the record lies in a block, so both
+    /// together must fit.
+    pub(super) fn rent_text(
+        &self,
+        length: usize,
+        path: &Path,
+        line: u64,
+    ) -> Result<MemoryOwner<u8>, SourceError> {
+        self.rent_at_most(self.most, length, path, line)
+    }
+
+    fn rent_at_most(
+        &self,
+        most: usize,
+        length: usize,
+        path: &Path,
+        line: u64,
+    ) -> Result<MemoryOwner<u8>, SourceError> {
+        if length > most {
             return Err(self.too_long(path, line));
         }
         self.pool.rent_blocking(length).map_err(|source| match source {

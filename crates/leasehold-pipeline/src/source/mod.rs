@@ -23,6 +23,7 @@ mod memory;
 mod parquet;
 mod reader;
 mod record;
+mod repair;
 mod window;
 
 use std::{
@@ -38,14 +39,17 @@ use std::{
 use leasehold::BoundedPool;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::repair::input_len;
 use self::{
     files::{Files, Named},
     memory::Memory,
     reader::Reader,
+    repair::Repair,
 };
 pub use self::{
     format::{Format, Split},
     guard::panic_is_caught,
+    repair::Invalid,
 };
 use crate::{document::Document, error::SourceError, resume::hex};
 
@@ -102,6 +106,7 @@ pub struct Source {
     total_bytes: Option<u64>,
     skipped: Arc<AtomicU64>,
     skipped_files: Arc<AtomicU64>,
+    repair: Repair,
 }
 
 impl Source {
@@ -124,6 +129,7 @@ impl Source {
             finished_bytes: 0,
             skipped: Arc::default(),
             skipped_files: Arc::default(),
+            repair: Repair::default(),
         })
     }
 
@@ -159,6 +165,14 @@ impl Source {
         self.files.leave_out(path);
     }
 
+    /// Says what becomes of passages that are not UTF-8; if nothing is said, they are errors.
+    ///
+    /// Of JSON lines the whole line counts, of CSV and Parquet the field. Files in directories are read then whether they begin
+    /// with UTF-8 or not.
+    pub fn treat_invalid(&mut self, invalid: Invalid) {
+        self.repair.invalid = invalid;
+    }
+
     /// Bytes of all inputs, where each is a regular file.
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
@@ -172,10 +186,16 @@ impl Source {
     }
 
     /// The number of files passed over so far, in directories, because they are no text: their first 8 KiB hold a NUL byte
-    /// or are not UTF-8. May be kept as the other.
+    /// or, where that is an error, are not UTF-8. May be kept as the other.
     #[must_use]
     pub fn skipped_files(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.skipped_files)
+    }
+
+    /// The number of passages so far that were not UTF-8, and were repaired or left out. May be kept as the others.
+    #[must_use]
+    pub fn not_utf8(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.repair.count)
     }
 
     fn next_document(&mut self) -> Result<Option<Document>, SourceError> {
@@ -185,7 +205,7 @@ impl Source {
                 self.current = self.open_next(&named?)?;
                 continue;
             };
-            match reader.next_document()? {
+            match reader.next_document(&self.repair)? {
                 Next::Document(mut document) => {
                     document.consumed += self.finished_bytes;
                     return Ok(Some(document));
@@ -194,6 +214,7 @@ impl Source {
                 Next::Blank => {
                     self.skipped.fetch_add(1, Ordering::Relaxed);
                 }
+                Next::LeftOut => {}
                 Next::End => {
                     self.finished_bytes += reader.consumed();
                     self.current = None;
@@ -208,7 +229,7 @@ impl Source {
         let mut reader = Reader::open(&named.input, named.format.clone(), &self.memory)?;
         #[cfg(feature = "directories")]
         if let (true, Input::File(path)) = (named.found, &named.input)
-            && !reader.is_readable()?
+            && !reader.is_readable(&self.repair)?
         {
             // Relaxed: a statistic.
             self.skipped_files.fetch_add(1, Ordering::Relaxed);
@@ -237,5 +258,7 @@ enum Next {
     Document(Document),
     /// Something blank, or a null.
     Blank,
+    /// Something that is not UTF-8.
+    LeftOut,
     End,
 }

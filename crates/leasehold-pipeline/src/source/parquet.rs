@@ -17,9 +17,10 @@ use super::{
     columns::list,
     guard::guard,
     memory::{BLOCK, Memory},
+    repair::Repair,
 };
 use crate::{
-    document::{Document, Place, Text},
+    document::{Document, Place},
     error::SourceError,
 };
 
@@ -29,7 +30,9 @@ const ROWS: usize = 256;
 /// The strings of one column, row group by row group, page by page.
 ///
 /// What the decoder gives lies in pages that belong to it, which one short string would keep as a whole. So strings are
-/// copied, many into one rented block: that costs less than sharing the page of each, and the budget counts it.
+/// copied, many into one rented block: that costs less than sharing the page of each, and the budget counts it. An owner
+/// over each page, or over the buffer that the Arrow reader copies strings into, would save this copy of a few bytes per token,
+/// and hold memory that no budget knows of for as long as the last document of it is under way.
 pub(super) struct Rows {
     path: Arc<Path>,
     memory: Memory,
@@ -87,7 +90,7 @@ impl Rows {
     }
 
     /// The next row's string.
-    pub(super) fn next_document(&mut self) -> Result<Next, SourceError> {
+    pub(super) fn next_document(&mut self, repair: &Repair) -> Result<Next, SourceError> {
         let value = loop {
             match self.packed.pop_front() {
                 Some(value) => break value,
@@ -97,13 +100,12 @@ impl Rows {
         };
         self.row += 1;
         let Some(bytes) = value else { return Ok(Next::Blank) };
-        let text = str::from_utf8(&bytes)
-            .map_err(|_| self.failed(format!("the string in row {} is not UTF-8", self.row)))?;
-        if text.trim().is_empty() {
-            return Ok(Next::Blank);
-        }
+        let wrong = |_| self.failed(format!("the string in row {} is not UTF-8", self.row));
+        let rent = |length| self.memory.rent_text(length, &self.path, self.row);
+        let Some(text) = repair.look(bytes, rent, wrong)?.into_text() else { return Ok(Next::LeftOut) };
         let place = Place { path: Arc::clone(&self.path), line: self.row, offset: 0 };
-        Ok(Next::Document(Document { text: Text::checked(bytes), place, consumed: self.consumed() }))
+        let document = Document { text, place, consumed: self.consumed() };
+        Ok(if document.text()?.trim().is_empty() { Next::Blank } else { Next::Document(document) })
     }
 
     /// Decodes some more rows; tells whether there were any.

@@ -4,10 +4,11 @@ use std::{
     fs::File,
     io::{self, Cursor, Read, Seek},
     path::Path,
-    str,
     sync::{Arc, atomic::AtomicU64},
 };
 
+#[cfg(feature = "directories")]
+use super::Invalid;
 use super::{
     Format, Input, Next, Split,
     compressed::{self, Codec},
@@ -15,12 +16,10 @@ use super::{
     json,
     memory::Memory,
     record::Records,
+    repair::Repair,
     window::{Origin, Window},
 };
-use crate::{
-    document::{Document, Text},
-    error::SourceError,
-};
+use crate::{document::Document, error::SourceError};
 
 /// The documents of one input.
 #[derive(Debug)]
@@ -78,26 +77,27 @@ impl Reader {
 
     /// Whether a file that was found in a directory is one of text, or of another format that holds text.
     #[cfg(feature = "directories")]
-    pub(super) fn is_readable(&mut self) -> Result<bool, SourceError> {
+    pub(super) fn is_readable(&mut self, repair: &Repair) -> Result<bool, SourceError> {
         /// As much as says of most files what they are.
         const HEAD: usize = 8 * 1024;
+        let repaired = repair.invalid != Invalid::Error;
         match self {
             #[cfg(feature = "parquet")]
             Self::Parquet(_) => Ok(true),
             #[cfg(feature = "csv")]
-            Self::Csv(table) => table.window_mut().begins_with_text(HEAD),
-            Self::Text(window) | Self::JsonLines(window, _) => window.begins_with_text(HEAD),
+            Self::Csv(table) => table.window_mut().begins_with_text(HEAD, repaired),
+            Self::Text(window) | Self::JsonLines(window, _) => window.begins_with_text(HEAD, repaired),
         }
     }
 
     /// The next document, blank or not.
-    pub(super) fn next_document(&mut self) -> Result<Next, SourceError> {
+    pub(super) fn next_document(&mut self, repair: &Repair) -> Result<Next, SourceError> {
         match self {
-            Self::Text(window) => next_text(window),
-            Self::JsonLines(window, field) => match next_text(window)? {
+            Self::Text(window) => next_text(window, repair),
+            Self::JsonLines(window, field) => match next_text(window, repair)? {
                 Next::Document(line) => {
-                    let rent = |length| window.rent(length, line.place.line);
-                    match json::field(&line, field, rent)? {
+                    let number = line.place.line;
+                    match json::field(line, field, |length| window.rent(length, number))? {
                         Some(document) if !document.text()?.trim().is_empty() => Ok(Next::Document(document)),
                         _ => Ok(Next::Blank),
                     }
@@ -106,27 +106,23 @@ impl Reader {
                 other => Ok(other),
             },
             #[cfg(feature = "csv")]
-            Self::Csv(table) => table.next_document(),
+            Self::Csv(table) => table.next_document(repair),
             #[cfg(feature = "parquet")]
-            Self::Parquet(rows) => rows.next_document(),
+            Self::Parquet(rows) => rows.next_document(repair),
         }
     }
 }
 
 /// The next record as it stands.
-fn next_text(window: &mut Window) -> Result<Next, SourceError> {
+fn next_text(window: &mut Window, repair: &Repair) -> Result<Next, SourceError> {
     let Some(record) = window.next_record()? else { return Ok(Next::End) };
     let place = window.place(&record);
-    let text = str::from_utf8(&record.bytes).map_err(|error| SourceError::NotUtf8 {
-        path: place.path.to_path_buf(),
-        line: place.line,
-        offset: place.offset + error.valid_up_to() as u64,
-    })?;
-    if text.trim().is_empty() {
-        return Ok(Next::Blank);
-    }
-    let text = Text::checked(record.bytes);
-    Ok(Next::Document(Document { text, place, consumed: window.consumed() }))
+    let line = record.line;
+    let wrong = |at| place.not_utf8(place.offset + at as u64);
+    let repaired = repair.look(record.bytes, |length| window.rent(length, line), wrong)?;
+    let Some(text) = repaired.into_text() else { return Ok(Next::LeftOut) };
+    let document = Document { text, place, consumed: window.consumed() };
+    Ok(if document.text()?.trim().is_empty() { Next::Blank } else { Next::Document(document) })
 }
 
 #[cfg(feature = "parquet")]

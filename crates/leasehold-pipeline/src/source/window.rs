@@ -12,6 +12,8 @@ use std::{
 };
 
 use leasehold::{MemoryOwner, SharedOwner};
+#[cfg(feature = "directories")]
+use memchr::memchr;
 use memchr::memchr_iter;
 
 use super::{
@@ -97,7 +99,7 @@ impl Window {
 
     /// A block for the text of a record that cannot stay where it is.
     pub(super) fn rent(&self, length: usize, line: u64) -> Result<MemoryOwner<u8>, SourceError> {
-        self.memory.rent(length, &self.path, line)
+        self.memory.rent_text(length, &self.path, line)
     }
 
     /// The next record, blank or not.
@@ -135,9 +137,9 @@ impl Window {
         }
     }
 
-    /// Whether the first bytes are text: UTF-8 without a NUL. Looks at no more than `most`.
+    /// Whether the first bytes are text: without a NUL, and UTF-8 unless what is not is `repaired`. Looks at no more than `most`.
     #[cfg(feature = "directories")]
-    pub(super) fn begins_with_text(&mut self, most: usize) -> Result<bool, SourceError> {
+    pub(super) fn begins_with_text(&mut self, most: usize, repaired: bool) -> Result<bool, SourceError> {
         self.start()?;
         while self.data.len() < most && !self.is_complete() && !matches!(self.origin, Origin::Failed(_)) {
             self.refill()?;
@@ -145,7 +147,8 @@ impl Window {
         let head = &self.data[..most.min(self.data.len())];
         // A character that the end of the head has cut is none that is wrong.
         let cut = |error: std::str::Utf8Error| error.error_len().is_none();
-        Ok(memchr::memchr(0, head).is_none() && std::str::from_utf8(head).map_or_else(cut, |_| true))
+        let is_sound = || std::str::from_utf8(head).map_or_else(cut, |_| true);
+        Ok(memchr(0, head).is_none() && (repaired || is_sound()))
     }
 
     /// Steps over a byte order mark.

@@ -1,6 +1,9 @@
 //! Lines that belong together: a paragraph, a heading, an item of a list.
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    str::{self, Utf8Error},
+};
 
 use memchr::memchr;
 
@@ -14,25 +17,35 @@ pub(super) struct Block {
     pub(super) next: usize,
 }
 
-/// The first block that begins at `at` or later.
-pub(super) fn next_block(text: &str, at: usize) -> Option<Block> {
+/// The first block that begins at `at` or later, in text of which each line is looked at for itself: so it takes no longer than
+/// the block is long, and a change of a mapped file is noticed where it matters.
+pub(super) fn next_block(text: &[u8], at: usize) -> Result<Option<Block>, Utf8Error> {
     let mut lines = Lines { text, at };
-    let first = lines.find(|line| !line.is_blank())?;
+    let first = loop {
+        match lines.next() {
+            Some(line) => match line? {
+                line if line.is_blank() => {}
+                line => break line,
+            },
+            None => return Ok(None),
+        }
+    };
     let (kind, marker) = first.kind(None);
-    let mut block = Block { text: first.text().start + marker..first.range.end, next: lines.at };
+    let mut block = Block { text: first.start + first.space().len() + marker..first.end(), next: lines.at };
     if kind == Kind::Heading {
-        return Some(block);
+        return Ok(Some(block));
     }
     let mut before = first;
-    for line in lines.by_ref() {
+    for line in lines {
+        let line = line?;
         if line.is_blank() || line.begins_block(&before, &first, kind) {
             break;
         }
-        block.text.end = line.range.end;
+        block.text.end = line.end();
         block.next = line.next;
         before = line;
     }
-    Some(block)
+    Ok(Some(block))
 }
 
 /// What a line begins with.
@@ -48,35 +61,28 @@ enum Kind {
 /// One line of a text.
 #[derive(Clone, Copy, Debug)]
 struct Line<'a> {
-    whole: &'a str,
-    range: Bounds,
+    text: &'a str,
+    start: usize,
+    /// Where the next one starts.
     next: usize,
 }
 
-/// A range that can be copied.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    start: usize,
-    end: usize,
-}
-
 impl<'a> Line<'a> {
+    fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+
     fn content(&self) -> &'a str {
-        self.whole[self.range.start..self.range.end].trim()
+        self.text.trim()
     }
 
     fn is_blank(&self) -> bool {
         self.content().is_empty()
     }
 
-    /// The line without the space it begins with.
-    fn text(&self) -> Bounds {
-        Bounds { start: self.range.start + self.space().len(), end: self.range.end }
-    }
-
+    /// What the line begins with before its text.
     fn space(&self) -> &'a str {
-        let line = &self.whole[self.range.start..self.range.end];
-        &line[..line.len() - line.trim_start().len()]
+        &self.text[..self.text.len() - self.text.trim_start().len()]
     }
 
     /// Columns of that space.
@@ -98,7 +104,7 @@ impl<'a> Line<'a> {
         // What is indented below a short first line, as in manuals and lists of definitions.
         let heading = before.content();
         kind == Kind::Plain
-            && before.range.start == first.range.start
+            && before.start == first.start
             && self.indent() > before.indent() + 1
             && heading.chars().count() < LONGEST_HEADING
             && !heading.ends_with([',', '-', '\u{2010}'])
@@ -133,22 +139,23 @@ impl<'a> Line<'a> {
 
 /// The lines of a text from some place on.
 struct Lines<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
+    type Item = Result<Line<'a>, Utf8Error>;
 
-    fn next(&mut self) -> Option<Line<'a>> {
-        let rest = &self.text.as_bytes()[self.at..];
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.at;
+        let rest = &self.text[start..];
         if rest.is_empty() {
             return None;
         }
         let (length, taken) = memchr(b'\n', rest).map_or((rest.len(), rest.len()), |end| (end, end + 1));
-        let range = Bounds { start: self.at, end: self.at + length };
         self.at += taken;
-        Some(Line { whole: self.text, range, next: self.at })
+        let next = self.at;
+        Some(str::from_utf8(&rest[..length]).map(|text| Line { text, start, next }))
     }
 }
 
@@ -159,7 +166,7 @@ mod tests {
     fn blocks(text: &str) -> Vec<&str> {
         let mut at = 0;
         let mut found = Vec::new();
-        while let Some(block) = next_block(text, at) {
+        while let Some(block) = next_block(text.as_bytes(), at).unwrap() {
             assert!(block.next > at, "it goes on");
             found.push(text[block.text].trim());
             at = block.next;

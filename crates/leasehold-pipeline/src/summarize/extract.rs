@@ -1,7 +1,5 @@
 //! The sentences of documents, through the model, into a summary.
 
-use std::collections::VecDeque;
-
 use leasehold::MemoryOwner;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -10,6 +8,7 @@ use crate::{
     cancel::Cancel,
     document::{Document, Place},
     error::{EmbedError, SourceError},
+    passage::Passages,
     pipeline::{Pipeline, Summary},
     sink::Sink,
 };
@@ -76,13 +75,17 @@ impl Extract {
     where
         I: Iterator<Item = Result<Document, SourceError>> + Send + 'static,
     {
-        let summarizer = Summarizer::new(pipeline.encoder().width(), self.length);
+        let summarizer = Summarizer::new(pipeline.encoder().width(), self.length).cancelled_by(cancel);
         let mut sink = SummarySink { summarizer };
         // Sentences are passages already, and all of them count.
         let (pipeline, _) = pipeline.take_windows();
         let embedded = pipeline.run(SentencesOf::new(documents), &mut sink, cancel, progress)?;
         let (of, shortest) = (sink.summarizer.seen(), sink.summarizer.shortest());
         let chosen = sink.summarizer.finish().into_iter();
+        // Choosing ended early then.
+        if cancel.is_cancelled() {
+            return Err(EmbedError::Cancelled);
+        }
         let sentences = chosen.map(|chosen| Sentence { score: chosen.score, ..chosen.sentence }).collect();
         Ok(Extracted { sentences, of, shortest, embedded })
     }
@@ -106,26 +109,12 @@ impl Extract {
 pub struct SentencesOf<I> {
     documents: I,
     current: Option<Current>,
-    ready: VecDeque<Document>,
 }
-
-/// The document that sentences are taken from.
-#[derive(Clone, Debug)]
-struct Current {
-    document: Document,
-    cutter: Cutter,
-    /// A place in the text, and the line it is in.
-    counted: (usize, u64),
-}
-
-/// How much of a document is cut at a time: little enough to be held, much enough that the document, which is looked through
-/// each time for changes, is not looked through too often.
-const PIECE: usize = 1 << 20;
 
 impl<I> SentencesOf<I> {
     /// The sentences of these documents.
     pub fn new(documents: I) -> Self {
-        Self { documents, current: None, ready: VecDeque::new() }
+        Self { documents, current: None }
     }
 }
 
@@ -134,9 +123,6 @@ impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for SentencesOf
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(sentence) = self.ready.pop_front() {
-                return Some(Ok(sentence));
-            }
             let Some(current) = &mut self.current else {
                 match self.documents.next()? {
                     Ok(document) => self.current = Some(Current::new(document)),
@@ -144,46 +130,37 @@ impl<I: Iterator<Item = Result<Document, SourceError>>> Iterator for SentencesOf
                 }
                 continue;
             };
-            match current.cut(&mut self.ready) {
-                Ok(true) => {}
-                Ok(false) => self.current = None,
-                Err(error) => {
-                    self.current = None;
-                    return Some(Err(error));
-                }
+            let next = current.next_sentence().transpose();
+            if !matches!(next, Some(Ok(_))) {
+                self.current = None;
+            }
+            if next.is_some() {
+                return next;
             }
         }
     }
+}
+
+/// The document that sentences are taken from.
+///
+/// It may be as long as its file: nothing here looks at all of it more than once.
+#[derive(Clone, Debug)]
+struct Current {
+    document: Document,
+    cutter: Cutter,
+    passages: Passages,
 }
 
 impl Current {
     fn new(document: Document) -> Self {
-        let counted = (0, document.place.line);
-        Self { document, cutter: Cutter::default(), counted }
+        Self { document, cutter: Cutter::default(), passages: Passages::new(true) }
     }
 
-    /// Takes the next sentences; `false` when the document is at its end.
-    fn cut(&mut self, ready: &mut VecDeque<Document>) -> Result<bool, SourceError> {
+    fn next_sentence(&mut self) -> Result<Option<Document>, SourceError> {
         let document = &self.document;
-        let text = document.text()?;
-        let mut first = None;
-        while let Some(range) = self.cutter.next(text) {
-            let (at, line) = self.counted;
-            self.counted = (range.start, line + newlines(&text[at..range.start]));
-            let offset = document.place.offset + range.start as u64;
-            let place = Place { line: self.counted.1, offset, ..document.place.clone() };
-            let slice = document.text.slice(range.clone()).map_err(|_| document.changed())?;
-            ready.push_back(Document { text: slice, place, consumed: document.consumed });
-            if range.end - *first.get_or_insert(range.start) > PIECE {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let range = self.cutter.next(document.text.as_bytes()).map_err(|_| document.changed())?;
+        range.map(|range| self.passages.next(document, range)).transpose()
     }
-}
-
-fn newlines(text: &str) -> u64 {
-    memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64
 }
 
 /// Gives every sentence to the summarizer.
@@ -200,7 +177,7 @@ impl Sink for SummarySink {
             let keep = || Sentence {
                 text: text.split_whitespace().collect::<Vec<_>>().join(" "),
                 place: document.place.clone(),
-                end: document.place.offset + text.len() as u64,
+                end: document.place.offset + document.text.input_len() as u64,
                 score: 0.0,
             };
             self.summarizer.add(vector, words, is_whole(text, words), keep);

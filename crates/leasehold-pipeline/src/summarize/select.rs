@@ -1,6 +1,11 @@
 //! Which sentences stand for a text.
 
-use crate::search::dot;
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
+
+use crate::{cancel::Cancel, search::dot};
 
 /// What the first sentence's score is raised by, as a fraction of it.
 const LEAD: f32 = 0.5;
@@ -83,6 +88,7 @@ pub struct Summarizer<T> {
     vectors: Vec<f32>,
     /// How many candidates are kept of too many.
     kept: usize,
+    cancel: Cancel,
 }
 
 /// A sentence of the summary.
@@ -112,7 +118,15 @@ impl<T> Summarizer<T> {
             candidates: Vec::new(),
             vectors: Vec::new(),
             kept: kept.max(FEWEST_KEPT),
+            cancel: Cancel::new(),
         }
+    }
+
+    /// Has choosing end as soon as somebody asks: what is chosen then is not the summary. Of many thousand sentences it takes
+    /// some time.
+    #[must_use]
+    pub fn cancelled_by(self, cancel: &Cancel) -> Self {
+        Self { cancel: cancel.clone(), ..self }
     }
 
     /// Takes the next sentence: its unit vector, its number of words, whether it is a whole sentence rather than a heading or
@@ -199,24 +213,32 @@ impl<T> Summarizer<T> {
     }
 
     /// Indices of the best candidates, best first: at most so many, with at most so many words together.
+    ///
+    /// What is chosen lowers the value of others and never raises it. So a candidate is compared with the chosen ones only
+    /// when its value, as it was known, is the highest: many never are.
     fn choose(&self, scores: &[f32], most: usize, mut words: usize) -> Vec<usize> {
-        let mut chosen = Vec::new();
-        // The highest cosine with one that is chosen; zero stands for none, and for all that is below.
-        let mut said = vec![0.0_f32; scores.len()];
-        let mut open: Vec<usize> = (0..scores.len()).collect();
-        while chosen.len() < most {
-            open.retain(|at| said[*at] < REPEATED && self.candidates[*at].words <= words);
-            let value = |at: usize| RELEVANCE * scores[at] - (1.0 - RELEVANCE) * said[at];
-            // Of equal ones the first.
-            let best =
-                open.iter().copied().reduce(|best, at| if value(at) > value(best) { at } else { best });
-            let Some(best) = best else { break };
-            words -= self.candidates[best].words;
-            // Its own cosine with itself puts it out of the question.
-            said[best] = 1.0;
-            chosen.push(best);
-            for at in open.iter().copied().filter(|at| *at != best) {
-                said[at] = said[at].max(dot(self.vector(at), self.vector(best)));
+        let mut chosen: Vec<usize> = Vec::new();
+        let first = |at: usize| Open { value: RELEVANCE * scores[at], at, said: 0.0, compared: 0 };
+        let mut open: BinaryHeap<Open> = (0..scores.len()).map(first).collect();
+        while chosen.len() < most && !self.cancel.is_cancelled() {
+            let Some(mut best) = open.pop() else { break };
+            if self.candidates[best.at].words > words {
+                continue;
+            }
+            for other in &chosen[best.compared..] {
+                best.said = best.said.max(dot(self.vector(best.at), self.vector(*other)));
+            }
+            best.compared = chosen.len();
+            best.value = RELEVANCE * scores[best.at] - (1.0 - RELEVANCE) * best.said;
+            if best.said >= REPEATED {
+                continue;
+            }
+            match open.peek() {
+                Some(next) if *next > best => open.push(best),
+                _ => {
+                    words -= self.candidates[best.at].words;
+                    chosen.push(best.at);
+                }
             }
         }
         chosen
@@ -236,3 +258,36 @@ struct Candidate<T> {
     /// What its cosine with the centroid is multiplied by.
     prior: f32,
 }
+
+/// A candidate that was not chosen yet.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// Its value, or more: what it was before the last ones were chosen.
+    value: f32,
+    at: usize,
+    /// Its highest cosine with those it was compared with; zero stands for none, and for all that is below.
+    said: f32,
+    /// How many of the chosen those are.
+    compared: usize,
+}
+
+impl Ord for Open {
+    /// Of equal values the first candidate is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.value.total_cmp(&other.value).then(Reverse(self.at).cmp(&Reverse(other.at)))
+    }
+}
+
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Open {}

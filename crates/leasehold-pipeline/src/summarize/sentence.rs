@@ -1,6 +1,10 @@
 //! Where one sentence ends and the next begins.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    str::{self, Utf8Error},
+};
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -45,7 +49,7 @@ impl Iterator for Sentences<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
-        self.cutter.next(self.text)
+        self.cutter.next(self.text.as_bytes()).expect("parts of a string between its characters are strings")
     }
 }
 
@@ -62,24 +66,29 @@ pub(super) struct Cutter {
 
 impl Cutter {
     /// The next sentence; the text is always the same.
-    pub(super) fn next(&mut self, text: &str) -> Option<Range<usize>> {
+    ///
+    /// # Errors
+    ///
+    /// When a part of the text that is looked at is not UTF-8, because the file was changed.
+    pub(super) fn next(&mut self, text: &[u8]) -> Result<Option<Range<usize>>, Utf8Error> {
         loop {
             if let Some(sentence) = self.ready.pop_front() {
-                return Some(sentence);
+                return Ok(Some(sentence));
             }
             if self.block.is_empty() {
-                let block = next_block(text, self.next_block)?;
+                let Some(block) = next_block(text, self.next_block)? else { return Ok(None) };
                 (self.block, self.next_block) = (block.text, block.next);
             }
-            self.look_at_window(text);
+            self.look_at_window(text)?;
         }
     }
 
     /// Finds the sentences at the beginning of what is left of the block.
-    fn look_at_window(&mut self, text: &str) {
+    fn look_at_window(&mut self, text: &[u8]) -> Result<(), Utf8Error> {
         let start = self.block.start;
-        let end = window_end(&text[self.block.clone()]) + start;
-        let one_line = without_line_ends(&text[start..end]);
+        let window = window(&text[self.block.clone()])?;
+        let end = start + window.len();
+        let one_line = without_line_ends(window);
         let mut bounds = bounds(&one_line);
         // The last may go on behind the window, unless it fills the whole of it.
         if end < self.block.end && bounds.len() > 1 {
@@ -92,16 +101,20 @@ impl Cutter {
                 self.ready.push_back(start + sentence.start..start + sentence.end);
             }
         }
+        Ok(())
     }
 }
 
-/// Where to stop looking: the end, or behind the last white space of a window.
-fn window_end(block: &str) -> usize {
+/// The beginning of a block: all of it, or up to the last white space of a window.
+fn window(block: &[u8]) -> Result<&str, Utf8Error> {
     if block.len() <= WINDOW {
-        return block.len();
+        return str::from_utf8(block);
     }
-    let window = &block[..block.floor_char_boundary(WINDOW)];
-    window.rfind(char::is_whitespace).filter(|at| *at > 0).unwrap_or(window.len())
+    let within = |byte: &u8| byte & 0xC0 == 0x80;
+    let cut = (WINDOW - 3..=WINDOW).rev().find(|at| !within(&block[*at])).unwrap_or(WINDOW);
+    let window = str::from_utf8(&block[..cut])?;
+    let end = window.rfind(char::is_whitespace).filter(|at| *at > 0).unwrap_or(window.len());
+    Ok(&window[..end])
 }
 
 /// The same number of bytes, with line ends and the marks of quoted lines replaced by spaces.

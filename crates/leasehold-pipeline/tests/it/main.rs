@@ -22,6 +22,7 @@ mod source_csv;
 mod source_damage;
 #[cfg(feature = "directories")]
 mod source_directories;
+mod source_invalid;
 #[cfg(feature = "parquet")]
 mod source_parquet;
 mod store;

@@ -69,6 +69,52 @@ fn two_runs_do_not_share_a_temporary_file() {
     assert_ne!(one.temporary(), other.temporary());
 }
 
+#[test]
+fn what_a_killed_run_has_left_is_removed_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    let file = |name: &str| fs::write(directory.path().join(name), "half").unwrap();
+    let target = directory.path().join("out.jsonl");
+    let living = OutputFile::create(&target).unwrap();
+    let others = ["out.jsonl.1.0.part", ".out.jsonl.1.part", ".out.jsonl.1.x.part", ".b.jsonl.1.0.part"];
+    others.iter().for_each(|name| file(name));
+    file(".out.jsonl.1.0.part");
+    file(".out.jsonl.4194304.17.part");
+    fs::create_dir(directory.path().join(".out.jsonl.2.0.part")).unwrap();
+    OutputFile::create(&target).unwrap().commit().unwrap();
+    let mut expected: Vec<String> = others.map(str::to_owned).into();
+    expected.extend([".out.jsonl.2.0.part".to_owned(), "out.jsonl".to_owned()]);
+    expected.push(living.temporary().unwrap().file_name().unwrap().to_str().unwrap().to_owned());
+    expected.sort();
+    let mut left = names(&directory);
+    left.sort();
+    assert_eq!(left, expected);
+    living.commit().unwrap();
+}
+
+#[test]
+fn many_runs_at_once_keep_their_files_until_they_are_whole() {
+    let directory = TempDir::new().unwrap();
+    let target = directory.path().join("out.jsonl");
+    std::thread::scope(|scope| {
+        for run in 0..8 {
+            let target = &target;
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let mut file = OutputFile::create(target).unwrap();
+                    write!(file, "{run} {round}").unwrap();
+                    file.flush().unwrap();
+                    assert_eq!(
+                        fs::read_to_string(file.temporary().unwrap()).unwrap(),
+                        format!("{run} {round}")
+                    );
+                    if round % 3 == 0 { drop(file) } else { file.commit().unwrap() }
+                }
+            });
+        }
+    });
+    assert_eq!(names(&directory), ["out.jsonl"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn writing_through_a_link_replaces_what_it_points_to() {

@@ -287,6 +287,15 @@ fn memory_has_the_same_peak_for_ten_times_the_text() {
 }
 
 #[test]
+fn more_threads_than_any_budget_has_room_for_are_refused() {
+    for threads in [usize::MAX, usize::MAX / 2, usize::MAX / 1_000_000] {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let error = Pipeline::new(small_encoder(), threads, pool()).unwrap_err();
+        assert!(matches!(error, EmbedError::BudgetTooSmall { .. }), "{error}");
+    }
+}
+
+#[test]
 fn a_budget_that_is_too_small_is_refused_with_the_least_that_works() {
     let directory = small_directory();
     for threads in [1, 2, 9] {

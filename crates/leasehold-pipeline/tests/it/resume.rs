@@ -76,6 +76,30 @@ fn an_output_of_many_runs_is_that_of_one() {
 }
 
 #[test]
+fn what_becomes_of_invalid_text_may_be_said_later_but_not_changed() {
+    let directory = TempDir::new().unwrap();
+    let out = target(&directory, "out.jsonl");
+    write(&out, 3, false);
+    let with = |value: &str| {
+        let mut job = job();
+        job.options.insert("--invalid".to_owned(), value.to_owned());
+        Resume::open(&out, job)
+    };
+    let (output, resume) = with("replace").unwrap();
+    assert_eq!(resume.documents(), 3);
+    let mut sink = JsonlSink::new(output, "x");
+    let mut resumable = resume.sink(&mut sink).unwrap();
+    resumable.write(&[document(3)], MemoryOwner::from(vec![3.0, 0.5])).unwrap();
+    resumable.save().unwrap();
+    drop(resumable);
+    drop(sink);
+    for refused in [with("skip").map(|_| ()), Resume::open(&out, job()).map(|_| ())] {
+        assert!(matches!(refused, Err(ResumeError::Different { .. })), "{refused:?}");
+    }
+    assert_eq!(with("replace").unwrap().1.documents(), 4);
+}
+
+#[test]
 fn a_target_that_is_there_is_replaced_when_the_output_is_whole() {
     let directory = TempDir::new().unwrap();
     let out = file(&directory, "out.jsonl", b"before");

@@ -52,11 +52,48 @@ fn members_and_frames_are_read_one_behind_the_other() {
     let cases = [
         [gzip(first), gzip(b""), gzip(second)].concat(),
         [zstd(first), skippable.clone(), zstd(second)].concat(),
-        [skippable, zstd(first), zstd(second)].concat(),
+        [skippable.clone(), zstd(first), zstd(second)].concat(),
+        [zstd(first), zstd(b""), zstd(second), skippable.clone(), skippable].concat(),
     ];
     for bytes in cases {
         let documents = read(file(&directory, "a", &bytes), Format::Text(Split::Line)).unwrap();
         assert_eq!(texts(&documents), [(1, "one"), (2, "two"), (3, "three")]);
+    }
+}
+
+#[test]
+fn zeros_behind_gzip_data_are_no_data() {
+    let directory = TempDir::new().unwrap();
+    let (first, second) = (gzip(b"one\ntw"), gzip(b"o\n"));
+    for zeros in [1, 511, 100_000] {
+        let zeros = vec![0; zeros];
+        let cases = [[&first[..], &second, &zeros].concat(), [&first[..], &zeros, &second, &zeros].concat()];
+        for bytes in cases {
+            let documents = read(file(&directory, "a.gz", &bytes), Format::Text(Split::Line)).unwrap();
+            assert_eq!(texts(&documents), [(1, "one"), (2, "two")]);
+        }
+    }
+}
+
+#[test]
+fn something_else_behind_compressed_data_is_an_error_behind_the_data() {
+    let directory = TempDir::new().unwrap();
+    let gzip = gzip(b"one\ntwo\n");
+    let cases = [
+        ([&gzip[..], b"text"].concat(), Some("gzip -dc")),
+        ([&gzip[..], b"\0\0\0text"].concat(), Some("gzip -dc")),
+        ([&gzip[..], b"\x1F"].concat(), None),
+        ([&gzip[..], b"\x1Ftext that is no member"].concat(), None),
+        ([&gzip[..], &zstd(b"three")].concat(), Some("gzip -dc")),
+        ([&zstd(b"one\ntwo\n")[..], b"text"].concat(), None),
+        ([&zstd(b"one\ntwo\n")[..], &gzip].concat(), None),
+    ];
+    for (bytes, said) in cases {
+        let path = file(&directory, "a", &bytes);
+        let (documents, error) = read_to_error(path, Format::Text(Split::Line));
+        assert_eq!(texts(&documents), [(1, "one"), (2, "two")]);
+        let Some(SourceError::Compressed { offset: 8, source, .. }) = error else { panic!("{error:?}") };
+        assert!(source.to_string().contains(said.unwrap_or("")), "{source}");
     }
 }
 

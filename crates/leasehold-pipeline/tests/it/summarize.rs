@@ -4,7 +4,8 @@ use std::{fs, num::NonZeroUsize};
 
 use leasehold::MemoryPool;
 use leasehold_pipeline::{
-    Cancel, Extract, Format, Input, Length, Pipeline, SentencesOf, Source, Split, Summarizer, sentences,
+    Cancel, Extract, Format, Input, Length, Pipeline, SentencesOf, Source, SourceError, Split, Summarizer,
+    sentences,
 };
 use tempfile::TempDir;
 
@@ -228,6 +229,18 @@ fn a_long_summary_of_a_long_text_has_the_length_that_was_asked_for() {
 }
 
 #[test]
+fn choosing_ends_when_it_is_asked_to() {
+    let mut random = Random::new(8);
+    let cancel = Cancel::new();
+    let mut summarizer = Summarizer::new(WIDTH, Length::Sentences(1000)).cancelled_by(&cancel);
+    let made = made(&mut random, 2000);
+    made.iter().for_each(|(vector, words, whole)| summarizer.add(vector, *words, *whole, || ()));
+    assert!(!made.is_empty() && summarizer.candidates() > 0);
+    cancel.cancel();
+    assert!(summarizer.finish().is_empty());
+}
+
+#[test]
 fn of_nothing_there_is_no_summary() {
     assert!(summary(&[], Length::Sentences(3)).is_empty());
     let zero: Vec<Made> = vec![(vec![0.0; WIDTH], 1, true)];
@@ -268,6 +281,24 @@ fn sentences_know_their_places_in_the_file() {
         count += 1;
     }
     assert_eq!(count, 60_004);
+}
+
+#[test]
+fn sentences_are_looked_at_one_by_one_however_long_their_document_is() {
+    use std::io::{Seek, SeekFrom, Write};
+
+    let place = TempDir::new().unwrap();
+    let text = "This is a sentence. ".repeat(200_000);
+    let documents = paragraphs(&place, &text).collect::<Result<Vec<_>, _>>().unwrap();
+    let mut sentences = SentencesOf::new(documents.into_iter().map(Ok));
+    assert_eq!(sentences.next().unwrap().unwrap().consumed, "This is a sentence.".len() as u64);
+    // Somebody edits the end of the file, which they were asked not to.
+    let mut file = fs::OpenOptions::new().write(true).open(place.path().join("text.txt")).unwrap();
+    file.seek(SeekFrom::Start(text.len() as u64 / 2)).unwrap();
+    file.write_all(b"\xFF").unwrap();
+    let (given, error): (Vec<_>, Vec<_>) = sentences.partition(Result::is_ok);
+    assert!((90_000..100_000).contains(&given.len()), "{} sentences come before", given.len());
+    assert!(matches!(&error[..], [Err(SourceError::Changed { line: 1, .. })]), "{error:?}");
 }
 
 #[test]

@@ -1,4 +1,9 @@
 //! Any processor: plain loops, which the compiler turns into what vector code the target has; NEON on 64-bit ARM.
+//!
+//! There a step of the f32 product is two loads of columns, a word of each of four rows, and sixteen `fmla` by element, with all
+//! sums in registers; bf16 takes the same instructions behind shifts and masks, integers take `mla` and `smlal` with sums of 32
+//! bits. That is what release builds have; without optimisation of level 3, or with checks of overflow, the f32 product is one
+//! `fmadd` after the other. Instructions that not every such processor has, `sdot` and `bfdot` among them, are not used.
 
 use super::{Line, PANEL, Rows, Sums, pointwise};
 

@@ -4,6 +4,7 @@ use super::*;
 
 /// Every kernel that runs on this machine.
 fn kernels() -> Vec<Kernel> {
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "there is no other"))]
     let mut found = vec![Kernel::PORTABLE];
     #[cfg(target_arch = "x86_64")]
     {
