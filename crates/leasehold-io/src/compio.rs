@@ -1,5 +1,8 @@
 //! The traits of `compio-buf`.
-#![expect(unsafe_code, reason = "a trait has an unsafe method, and another lends initialised bytes as if they were not")]
+#![expect(
+    unsafe_code,
+    reason = "a trait has an unsafe method, and another lends initialised bytes as if they were not"
+)]
 
 use std::fmt;
 use std::mem::MaybeUninit;

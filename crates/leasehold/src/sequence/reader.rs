@@ -385,7 +385,8 @@ impl io::Read for SequenceReader<'_, u8> {
     fn read_to_string(&mut self, target: &mut String) -> io::Result<usize> {
         let (mut ahead, mut bytes) = (self.clone(), Vec::new());
         let len = ahead.read_to_end(&mut bytes)?;
-        let text = str::from_utf8(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let text =
+            str::from_utf8(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         target.try_reserve(len)?;
         target.push_str(text);
         *self = ahead;
