@@ -68,6 +68,16 @@ fn compio_fills_pinned_memory() {
 }
 
 #[test]
+fn leased_numbers_are_read_as_their_bytes() {
+    let (lessor, memory) = MemoryOwner::from(vec![0f32; 2]).lease();
+    let bytes: Vec<u8> = [1.5f32, -2.0].into_iter().flat_map(f32::to_ne_bytes).collect();
+    let room = receive(room(memory.pin().unwrap().cast::<u8>().unwrap()), &bytes);
+    let (pinned, filled) = room.into_buffer().into_parts();
+    assert_eq!((filled, &pinned.cast::<f32>().unwrap()[..]), (8, &[1.5, -2.0][..]));
+    assert_eq!(lessor.try_reclaim().unwrap()[..], [1.5, -2.0]);
+}
+
+#[test]
 fn what_was_read_stays_when_more_is_read_behind_it_and_when_nothing_comes() {
     let room = receive(room(MemoryOwner::from(vec![9; 8])), b"one");
     let room = receive(room.uninit(), b" two").into_inner();
