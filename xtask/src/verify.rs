@@ -66,6 +66,13 @@ const MIRI_PARTS: [&[&str]; 4] = [
 const MIRI_LONG_PARTS: [&[&str]; 1] =
     [&["pool_figures::", "pool_memory::", "pool_promises::", "pool_threads::"]];
 
+/// Packages with the features that hand memory to other crates, and the tests of that.
+const MIRI_EXCHANGE: [(&str, &[&str]); 3] = [
+    ("leasehold --features bytes,tokio,serde", &["interop::"]),
+    ("leasehold-interop --features arrow-buffer,dlpack,futures-io,half,ndarray,safetensors", &[]),
+    ("leasehold-io --features compio-buf,monoio", &["compio::", "the_traits"]),
+];
+
 /// Both aliasing models: the interpreter uses one processor. Seeds take half an hour each, so they can be had in portions.
 pub fn miri(arguments: &[String]) -> Outcome {
     let seeds = match arguments {
@@ -78,6 +85,10 @@ pub fn miri(arguments: &[String]) -> Outcome {
     const TESTS: &str = "+nightly miri test -p leasehold --test it --quiet --";
     succeed(cargo("miri", LIBRARY).arg("--no-run"))?;
     succeed(&mut cargo("miri", "+nightly miri test -p leasehold --test it --no-run"))?;
+    let exchange = |package| cargo("miri", &format!("+nightly miri test -p {package} --test it --quiet"));
+    for (package, _) in MIRI_EXCHANGE {
+        succeed(exchange(package).arg("--no-run"))?;
+    }
     let many = seeds.map_or(String::new(), |range| format!("-Zmiri-many-seeds={range}"));
     let mut runs = Vec::new();
     for model in ["", "-Zmiri-tree-borrows"] {
@@ -95,6 +106,12 @@ pub fn miri(arguments: &[String]) -> Outcome {
         let others = all.flat_map(|part| ["--skip", part]);
         run(TESTS, &others.collect::<Vec<_>>());
         run(LIBRARY, &[]);
+    }
+    for (package, filters) in MIRI_EXCHANGE {
+        let mut run = exchange(package);
+        // Other crates align their reads by looking at addresses, so alignment is not symbolic here.
+        run.arg("--").args(filters).env("MIRIFLAGS", "-Zmiri-strict-provenance");
+        runs.push(run);
     }
     at_the_same_time(runs)
 }

@@ -238,7 +238,10 @@ impl Figures {
             self.precision,
             self.threads,
         );
-        let _ = writeln!(text, "stage      threads    given    tokens/s     busy  waits for input  waits for room");
+        let _ = writeln!(
+            text,
+            "stage      threads    given    tokens/s     busy  waits for input  waits for room"
+        );
         for stage in &self.stages {
             let share =
                 |time: Duration| 100.0 * time.as_secs_f64() / (seconds * stage.workers as f64).max(1e-9);

@@ -1,5 +1,6 @@
 //! Arrow's buffers from owners and as owners, and ragged batches as lists.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 
 use arrow_buffer::{ArrowNativeType, Buffer, OffsetBuffer, ScalarBuffer};
@@ -130,7 +131,8 @@ pub struct TooManyValues<T> {
     pub batch: Ragged<T>,
 }
 
-/// The rows of an Arrow list, read as those of a [`Ragged`] are. Copies no value.
+/// The rows of an Arrow list, read as those of a [`Ragged`] are. Copies no value, and no offset of a large list where a pointer
+/// has 64 bits.
 ///
 /// # Examples
 /// ```
@@ -148,11 +150,11 @@ pub struct TooManyValues<T> {
 #[derive(Clone, Debug)]
 pub struct ListRows<T> {
     values: SharedOwner<T>,
-    offsets: Vec<usize>,
+    offsets: SharedOwner<usize>,
 }
 
 impl<T: ArrowNativeType> ListRows<T> {
-    /// Takes the values as they are, and reads the offsets.
+    /// Takes the values as they are, and looks at every offset.
     ///
     /// # Errors
     /// [`BadOffsets`](leasehold::BadOffsets) when a row ends beyond the values.
@@ -161,8 +163,7 @@ impl<T: ArrowNativeType> ListRows<T> {
         offsets: &OffsetBuffer<O>,
         values: ScalarBuffer<T>,
     ) -> Result<ListRows<T>, leasehold::BadOffsets> {
-        let offsets = offsets.iter().map(|offset| offset.as_usize()).collect();
-        let list = ListRows { values: from_scalar_buffer(values), offsets };
+        let list = ListRows { values: from_scalar_buffer(values), offsets: in_memory(offsets) };
         RaggedRows::new(&list.values, &list.offsets)?;
         Ok(list)
     }
@@ -178,6 +179,18 @@ impl<T> ListRows<T> {
     pub fn values(&self) -> &SharedOwner<T> {
         &self.values
     }
+}
+
+/// Offsets as those of memory: as they are if they have the size of a pointer, otherwise copied.
+#[track_caller]
+fn in_memory<O: ArrowNativeType>(offsets: &OffsetBuffer<O>) -> SharedOwner<usize> {
+    let same = TypeId::of::<O>() == TypeId::of::<i64>() && size_of::<usize>() == size_of::<i64>();
+    let offsets_of = || offsets.iter().map(|offset| offset.as_usize()).collect::<Vec<_>>();
+    if !same {
+        return SharedOwner::from(offsets_of());
+    }
+    // A scalar buffer is aligned for its elements and whole.
+    from_buffer(offsets.inner().inner().clone()).cast().unwrap_or_else(|_| SharedOwner::from(offsets_of()))
 }
 
 fn widened(offsets: &[usize]) -> ScalarBuffer<i64> {

@@ -110,7 +110,7 @@ impl Tensor {
 
     /// The elements as bytes, least significant first.
     ///
-    /// For types that are not an [`Element`], such as `half::f16`, [`SharedOwner::cast`] them.
+    /// For types that are not an [`Element`], [`SharedOwner::cast`] them. Those of `half` are, with the feature of that name.
     pub fn data(&self) -> &SharedOwner<u8> {
         &self.data
     }
@@ -185,4 +185,6 @@ macro_rules! elements {
 // In memory they are as in a file on machines whose least significant byte is first.
 #[cfg(target_endian = "little")]
 elements!(u16: U16 u32: U32 u64: U64 i16: I16 i32: I32 i64: I64 f32: F32 f64: F64);
+#[cfg(all(target_endian = "little", feature = "half"))]
+elements!(half::f16: F16 half::bf16: BF16);
 elements!(u8: U8 i8: I8);

@@ -7,8 +7,9 @@ use crate::stable::{Stable, StableMut};
 /// Memory and how much of it is filled: what the buffer traits of completion-based runtimes want to know.
 ///
 /// With the features `compio-buf` and `monoio` it has the traits of those crates: `IoBuf`, over the filled part, for every
-/// [`Stable`] memory, and `IoBufMut`, over all of it, for every [`StableMut`]. Such a runtime takes the buffer for the
-/// time of an operation and gives it back with the result.
+/// [`Stable`] memory, and `monoio`'s `IoBufMut`, over all of it, for every [`StableMut`]; that of `compio-buf` is had by what
+/// `into_room` makes of it, since it needs a promise. Such a runtime takes the buffer for the time of an operation and gives
+/// it back with the result.
 ///
 /// # Examples
 /// ```

@@ -10,6 +10,8 @@ mod ring;
 mod stable;
 
 pub use buffer::Buffer;
+#[cfg(feature = "compio-buf")]
+pub use compio::Room;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 pub use ring::{Failed, Operation, RegisteredBuffer, Ring, RingBuilder, SetupError};
 pub use stable::{Stable, StableMut, StableSegments};

@@ -3,6 +3,7 @@
 use bytemuck::Pod;
 
 use crate::error::{CastError, CastReason};
+use crate::handle::{MemoryHandle, MemoryHandleMut};
 use crate::owner::MemoryOwner;
 use crate::shared::SharedOwner;
 
@@ -88,5 +89,41 @@ impl<T: Pod + Send> SharedOwner<T> {
     /// ```
     pub fn as_bytes(&self) -> &[u8] {
         bytemuck::cast_slice(self)
+    }
+}
+
+impl<T: Pod + Send> MemoryHandleMut<T> {
+    /// The same pinned memory as elements of another plain type: as bytes, for what reads into bytes. Copies nothing, and the
+    /// pin goes on.
+    ///
+    /// # Errors
+    /// As [`MemoryOwner::cast`].
+    ///
+    /// # Examples
+    /// ```
+    /// let (lessor, memory) = leasehold::MemoryOwner::from(vec![0f32; 2]).lease();
+    /// let mut bytes = memory.pin().unwrap().cast::<u8>().unwrap(); // for the kernel
+    /// bytes[4..].copy_from_slice(&1.5f32.to_ne_bytes());
+    /// let numbers = bytes.cast::<f32>().unwrap().unpin();
+    /// assert_eq!(numbers.span().unwrap()[..], [0.0, 1.5]);
+    /// ```
+    pub fn cast<U: Pod + Send>(self) -> Result<MemoryHandleMut<U>, CastError<Self>> {
+        self.0.cast().map(MemoryHandleMut).map_err(|(pinned, miscast)| CastError {
+            owner: MemoryHandleMut(pinned),
+            reason: CastReason::of::<U>(miscast),
+        })
+    }
+}
+
+impl<T: Pod + Send> MemoryHandle<T> {
+    /// The same pinned memory as elements of another plain type. Copies nothing, and the pin goes on.
+    ///
+    /// # Errors
+    /// As [`MemoryOwner::cast`].
+    pub fn cast<U: Pod + Send>(self) -> Result<MemoryHandle<U>, CastError<Self>> {
+        self.0.cast().map(MemoryHandle).map_err(|(pinned, miscast)| CastError {
+            owner: MemoryHandle(pinned),
+            reason: CastReason::of::<U>(miscast),
+        })
     }
 }

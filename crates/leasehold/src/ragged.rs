@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::ops::RangeBounds;
+use std::panic::Location;
 
 use bytemuck::Pod;
 
-use crate::error::{BadOffsets, OutOfRange, RaggedFull, Refused};
+use crate::error::{BadOffsets, OutOfRange, RaggedFull, Refused, RentError};
 use crate::owner::MemoryOwner;
-use crate::pool::MemoryPool;
+use crate::pool::{AnyPool, MemoryPool};
 use crate::raw;
 
 /// Rows of different lengths, back to back in one rented block, with their offsets in another.
@@ -46,9 +47,30 @@ impl<T: Pod + Send> Ragged<T> {
     /// When the memory is not to be had.
     #[track_caller]
     pub fn rent(pool: &MemoryPool, rows: usize, values: usize) -> Ragged<T> {
-        let mut offsets = pool.rent(rows.saturating_add(1));
-        offsets[0] = 0;
-        Ragged { values: pool.rent(values), offsets, rows: 0 }
+        let offsets = pool.rent(rows.saturating_add(1));
+        Ragged::from_owners(pool.rent(values), offsets)
+    }
+
+    /// As [`rent`](Self::rent), from a pool with a budget or without one.
+    ///
+    /// # Errors
+    /// [`RentError`] when the memory is not to be had now; nothing is rented then.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged, RentError};
+    ///
+    /// let pool = MemoryPool::builder().build_bounded(1 << 20);
+    /// let mut batch = Ragged::<u32>::try_rent(&pool, 8, 512)?;
+    /// batch.push_row(&[101, 102]).unwrap();
+    /// assert!(matches!(Ragged::<u32>::try_rent(&pool, 8, 1 << 20), Err(RentError::TooLarge { .. })));
+    /// # Ok::<_, RentError>(())
+    /// ```
+    #[track_caller]
+    pub fn try_rent(pool: impl Into<AnyPool>, rows: usize, values: usize) -> Result<Ragged<T>, RentError> {
+        let (pool, site) = (pool.into(), Location::caller());
+        let offsets = pool.try_rent_at(rows.saturating_add(1), site)?;
+        Ok(Ragged::from_owners(pool.try_rent_at(values, site)?, offsets))
     }
 
     /// Makes an empty batch of two blocks from anywhere: room for as many values as `values` has, and for one row
@@ -189,13 +211,18 @@ impl<T: Pod + Send> Ragged<T> {
     /// ```
     #[track_caller]
     pub fn gather(pool: &MemoryPool, parts: &[RaggedRows<'_, T>]) -> Ragged<T> {
-        let rows = parts.iter().map(|part| part.len()).sum();
-        let values = parts.iter().map(|part| part.values().len()).sum();
-        let mut batch = Ragged::rent(pool, rows, values);
-        for part in parts {
-            batch.push_rows(*part).expect("it was made for these rows");
-        }
-        batch
+        let (rows, values) = size_of_parts(parts);
+        Ragged::rent(pool, rows, values).filled_with_parts(parts)
+    }
+
+    /// As [`gather`](Self::gather), from a pool with a budget or without one.
+    ///
+    /// # Errors
+    /// [`RentError`] when the memory is not to be had now.
+    #[track_caller]
+    pub fn try_gather(pool: impl Into<AnyPool>, parts: &[RaggedRows<'_, T>]) -> Result<Ragged<T>, RentError> {
+        let (rows, values) = size_of_parts(parts);
+        Ok(Ragged::try_rent(pool, rows, values)?.filled_with_parts(parts))
     }
 
     /// As [`gather`](Self::gather), with rows from anywhere: slices, owners, spans of leased memory.
@@ -216,12 +243,29 @@ impl<T: Pod + Send> Ragged<T> {
     /// ```
     #[track_caller]
     pub fn gather_rows<R: AsRef<[T]>>(pool: &MemoryPool, rows: &[R]) -> Ragged<T> {
-        let values = rows.iter().map(|row| row.as_ref().len()).sum();
-        let mut batch = Ragged::rent(pool, rows.len(), values);
-        for row in rows {
-            batch.push_row(row.as_ref()).expect("it was made for these rows");
-        }
-        batch
+        Ragged::rent(pool, rows.len(), values_of_rows(rows)).filled_with_rows(rows)
+    }
+
+    /// As [`gather_rows`](Self::gather_rows), from a pool with a budget or without one.
+    ///
+    /// # Errors
+    /// [`RentError`] when the memory is not to be had now.
+    ///
+    /// # Examples
+    /// ```
+    /// use leasehold::{MemoryPool, Ragged, RentError};
+    ///
+    /// let pool = MemoryPool::builder().build_bounded(1 << 20);
+    /// let batch = Ragged::try_gather_rows(&pool, &[&[1, 2][..], &[3]])?;
+    /// assert_eq!((batch.row(0), batch.row(1)), (&[1, 2][..], &[3][..]));
+    /// # Ok::<_, RentError>(())
+    /// ```
+    #[track_caller]
+    pub fn try_gather_rows<R: AsRef<[T]>>(
+        pool: impl Into<AnyPool>,
+        rows: &[R],
+    ) -> Result<Ragged<T>, RentError> {
+        Ok(Ragged::try_rent(pool, rows.len(), values_of_rows(rows))?.filled_with_rows(rows))
     }
 
     /// The values of all rows, and where each begins, as two buffers: what an Arrow list or a device takes. Copies nothing.
@@ -242,6 +286,20 @@ impl<T: Pod + Send> Ragged<T> {
         self.values.truncate(self.offsets[self.rows]);
         self.offsets.truncate(self.rows + 1);
         (self.values, self.offsets)
+    }
+
+    fn filled_with_parts(mut self, parts: &[RaggedRows<'_, T>]) -> Ragged<T> {
+        for part in parts {
+            self.push_rows(*part).expect("it was made for these rows");
+        }
+        self
+    }
+
+    fn filled_with_rows<R: AsRef<[T]>>(mut self, rows: &[R]) -> Ragged<T> {
+        for row in rows {
+            self.push_row(row.as_ref()).expect("it was made for these rows");
+        }
+        self
     }
 
     fn check_room(&self, rows: usize, row_len: usize) -> Result<(), RaggedFull> {
@@ -435,4 +493,14 @@ impl<T> fmt::Debug for RaggedRows<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RaggedRows").field("rows", &self.len()).field("values", &self.values().len()).finish()
     }
+}
+
+/// Rows and values.
+fn size_of_parts<T>(parts: &[RaggedRows<'_, T>]) -> (usize, usize) {
+    let values = parts.iter().map(|part| part.values().len()).sum();
+    (parts.iter().map(|part| part.len()).sum(), values)
+}
+
+fn values_of_rows<T, R: AsRef<[T]>>(rows: &[R]) -> usize {
+    rows.iter().map(|row| row.as_ref().len()).sum()
 }

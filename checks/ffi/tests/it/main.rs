@@ -4,4 +4,13 @@
 #[cfg(unix)]
 mod device;
 #[cfg(unix)]
+#[path = "../../examples/ffi.rs"]
+mod example;
+#[cfg(unix)]
 mod large_matrix;
+
+#[cfg(unix)]
+#[test]
+fn the_example_shows_what_it_says() {
+    example::main().unwrap();
+}

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::ptr::NonNull;
 
-use bytemuck::Pod;
+use bytemuck::{NoUninit, Pod};
 use leasehold::SharedOwner;
 
+#[cfg(feature = "half")]
+use super::abi::K_DL_BFLOAT;
 use super::abi::{
     DLDataType, DLDevice, DLManagedTensorVersioned, DLPACK_FLAG_BITMASK_READ_ONLY, DLPackVersion, DLTensor,
-    K_DL_CPU, K_DL_CUDA_HOST, K_DL_FLOAT, K_DL_INT, K_DL_UINT,
+    K_DL_BOOL, K_DL_CPU, K_DL_CUDA_HOST, K_DL_FLOAT, K_DL_INT, K_DL_UINT,
 };
 use crate::Held;
 
@@ -136,6 +138,8 @@ impl ManagedTensor {
 
     /// The elements as a shared owner, row after row. Copies nothing; the deleter is called when the last owner is gone.
     ///
+    /// Truth values can only be exported: nobody vouches that the bytes of others are 0 or 1.
+    ///
     /// # Errors
     /// [`ImportError`] hands the tensor back: it is not in the host's memory, its elements are of another type, or not one
     /// behind the other.
@@ -143,7 +147,7 @@ impl ManagedTensor {
     /// # Examples
     /// See [`ManagedTensor`].
     #[track_caller]
-    pub fn into_shared<T: Element>(self) -> Result<SharedOwner<T>, ImportError> {
+    pub fn into_shared<T: Element + Pod>(self) -> Result<SharedOwner<T>, ImportError> {
         match self.find::<T>() {
             Ok((data, len)) => Ok(SharedOwner::from_owner(Imported { data, len, _tensor: self })),
             Err(reason) => Err(ImportError { tensor: self, reason }),
@@ -160,7 +164,7 @@ impl ManagedTensor {
     }
 
     /// Where the elements are, and how many.
-    fn find<T: Element>(&self) -> Result<(NonNull<T>, usize), NotImported> {
+    fn find<T: Element + Pod>(&self) -> Result<(NonNull<T>, usize), NotImported> {
         let tensor = self.tensor().ok_or(NotImported::Version(self.version()))?;
         if !matches!(tensor.device.device_type, K_DL_CPU | K_DL_CUDA_HOST) {
             return Err(NotImported::Device(tensor.device));
@@ -227,9 +231,9 @@ struct Imported<T> {
 }
 
 // SAFETY: the elements are plain and nobody writes them, by the promise of `from_raw`; the tensor is `Send`.
-unsafe impl<T: Element> Send for Imported<T> {}
+unsafe impl<T: Element + Pod> Send for Imported<T> {}
 
-impl<T: Element> AsRef<[T]> for Imported<T> {
+impl<T: Element + Pod> AsRef<[T]> for Imported<T> {
     fn as_ref(&self) -> &[T] {
         // SAFETY: the producer says that so many elements are there, until the tensor is dropped; where they are was
         // looked at in `find`.
@@ -268,8 +272,9 @@ fn strides_of(shape: &[usize]) -> Option<(Box<[i64]>, usize)> {
     Some((strides, step))
 }
 
-/// A type of elements that DLPack has a name for. Nobody else implements it.
-pub trait Element: Pod + Send + Sync + sealed::Sealed {
+/// A type of elements that DLPack has a name for: numbers, also those of `half` with the feature of that name, and `bool`.
+/// Nobody else implements it.
+pub trait Element: NoUninit + Send + Sync + sealed::Sealed {
     /// Its name.
     const DTYPE: DLDataType;
 }
@@ -291,7 +296,10 @@ elements! {
     i8: K_DL_INT i16: K_DL_INT i32: K_DL_INT i64: K_DL_INT
     u8: K_DL_UINT u16: K_DL_UINT u32: K_DL_UINT u64: K_DL_UINT
     f32: K_DL_FLOAT f64: K_DL_FLOAT
+    bool: K_DL_BOOL
 }
+#[cfg(feature = "half")]
+elements!(half::f16: K_DL_FLOAT half::bf16: K_DL_BFLOAT);
 
 /// A shape is not that of so many elements.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

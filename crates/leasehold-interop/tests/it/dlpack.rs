@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use leasehold::{MemoryOwner, MemoryPool};
 use leasehold_interop::dlpack::{
     DLDataType, DLDevice, DLManagedTensorVersioned, DLPACK_FLAG_BITMASK_READ_ONLY, DLPackVersion, DLTensor,
-    Element, K_DL_CPU, K_DL_FLOAT, ManagedTensor, NotImported,
+    Element, K_DL_BOOL, K_DL_CPU, K_DL_FLOAT, ManagedTensor, NotImported,
 };
 
 use crate::rented;
@@ -187,4 +187,34 @@ fn a_shape_of_other_elements_is_an_error() {
     assert_eq!(ManagedTensor::export(MemoryOwner::from(vec![1u8]), &[]).unwrap().shape(), &[] as &[i64]);
     assert_eq!(ManagedTensor::export(MemoryOwner::<u8>::from(vec![]), &[3, 0]).unwrap().shape(), [3, 0]);
     assert!(ManagedTensor::export(MemoryOwner::<u8>::from(vec![]), &[usize::MAX, 0]).is_err());
+}
+
+#[test]
+fn truth_values_are_exported_and_come_back_as_nothing_else() {
+    let tensor = ManagedTensor::export(MemoryOwner::from(vec![true, false]), &[2]).unwrap();
+    let dtype = DLDataType { code: K_DL_BOOL, bits: 8, lanes: 1 };
+    let error = tensor.into_shared::<u8>().unwrap_err();
+    assert_eq!(error.reason, NotImported::Type { found: dtype, asked: u8::DTYPE });
+    let capsule = error.tensor.into_raw();
+    // SAFETY: the structure is ours, and there until it is taken back.
+    let data = unsafe { capsule.as_ref() }.dl_tensor.data.cast::<u8>();
+    // SAFETY: a truth value is a byte, and there are two.
+    assert_eq!(unsafe { std::slice::from_raw_parts(data, 2) }, [1, 0]);
+    // SAFETY: the structure is ours, and this takes it back.
+    drop(unsafe { ManagedTensor::from_raw(capsule) });
+}
+
+#[cfg(feature = "half")]
+#[test]
+fn numbers_of_sixteen_bits_keep_their_kind_and_address() {
+    use half::{bf16, f16};
+
+    let owner = MemoryOwner::from(vec![f16::ONE, f16::NEG_ONE]);
+    let address = owner.as_ptr();
+    let tensor = ManagedTensor::export(owner, &[2, 1]).unwrap();
+    let error = tensor.into_shared::<bf16>().unwrap_err();
+    assert!(matches!(error.reason, NotImported::Type { found, asked } if found.code != asked.code));
+    let shared = error.tensor.into_shared::<f16>().unwrap();
+    assert_eq!((shared.as_ptr(), &shared[..]), (address, &[f16::ONE, f16::NEG_ONE][..]));
+    assert_eq!((f16::DTYPE.bits, bf16::DTYPE.bits, bf16::DTYPE.code), (16, 16, 4));
 }

@@ -1,6 +1,6 @@
 //! `safetensors`.
 
-use leasehold::{MemoryPool, SharedOwner};
+use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
 use leasehold_interop::safetensors::{ElementsError, Tensor, TensorFile};
 use safetensors::{Dtype, SafeTensorError, serialize};
 
@@ -72,4 +72,16 @@ fn elements_that_lie_badly_are_an_error_and_not_a_copy() {
     let error = tensors.tensor("matrix").unwrap().elements::<f32>().unwrap_err();
     let ElementsError::Place(place) = error else { panic!() };
     assert_eq!(place.owner.len(), 24);
+}
+
+#[cfg(all(feature = "half", target_endian = "little"))]
+#[test]
+fn numbers_of_sixteen_bits_are_read_in_place() {
+    let numbers = MemoryOwner::from(vec![half::bf16::ONE, half::bf16::from_f32(-2.5)]);
+    let bytes = numbers.cast::<u8>().unwrap().into_shared();
+    let tensor = Tensor::new(Dtype::BF16, vec![2], bytes).unwrap();
+    let elements = tensor.elements::<half::bf16>().unwrap();
+    assert_eq!(elements.as_ptr().cast(), tensor.data().as_ptr());
+    assert_eq!(elements, [half::bf16::ONE, half::bf16::from_f32(-2.5)][..]);
+    assert!(tensor.elements::<half::f16>().is_err());
 }

@@ -143,6 +143,13 @@ impl<T: Send + 'static> Sender<T> {
         drop(old);
     }
 
+    /// Takes back what `poll_room` left, when the writer goes on with something else. The task that waited may count on
+    /// being woken, and asks again.
+    pub(super) fn give_up_waiting(&self) {
+        let woken = lock(&self.0.state).release_writer();
+        wake(woken);
+    }
+
     pub(super) fn complete(&self, result: Result<(), BoxError>) {
         self.end(Outcome::of(result));
     }

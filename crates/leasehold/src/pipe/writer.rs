@@ -39,11 +39,13 @@ struct Tail<T> {
     committed: usize,
     /// Elements that the pipe has room for, beyond what is committed, as far as is known without a look.
     room: usize,
+    /// Whether [`poll_reserve`](PipeWriter::poll_reserve) has left in the channel that it waits for room.
+    waits: bool,
 }
 
 impl<T: Pod + Send + Sync> PipeWriter<T> {
     pub(super) fn new(sender: Sender<T>, pool: AnyPool, block_len: usize) -> Self {
-        let tail = Tail { block: None, committed: 0, room: sender.capacity() };
+        let tail = Tail { block: None, committed: 0, room: sender.capacity(), waits: false };
         PipeWriter { sender, pool, tail, block_len, queued: None }
     }
 
@@ -80,6 +82,9 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
     /// What waits for a pool with a budget keeps its place in the queue from one call to the next, unless that asks for more;
     /// a writer that is not asked again keeps it until it is dropped, and the block that it is given.
     ///
+    /// What waits for room in the pipe is given up, and its task woken, when something else is reserved or flushed; until
+    /// then a reader that can do nothing with what there is learns that the pipe is [full](crate::ReadError::Full).
+    ///
     /// # Errors
     /// As [`reserve`](Self::reserve).
     ///
@@ -103,10 +108,11 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
         let found = reserve.poll_tail(context);
         if found.is_pending() {
             // The task goes on waiting when the future is gone.
-            reserve.waits = false;
+            let waits = std::mem::take(&mut reserve.waits);
             let queued = reserve.rent.take().and_then(Rent::suspend);
             drop(reserve);
             self.queued = queued;
+            self.tail.waits |= waits;
             return Poll::Pending;
         }
         drop(reserve);
@@ -122,6 +128,7 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
         let (site, wanted) = (Location::caller(), self.check(len)?);
         // Most often there is room, and nothing to wait for.
         if self.tail.has_room(wanted) && self.tail.has_block(wanted) {
+            self.tail.go_on(&self.sender);
             return Ok(self.tail.room());
         }
         raw::block_on(pin!(self.reserve_at(len, site)))
@@ -159,6 +166,7 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
             let block = self.pool.try_rent_at(len.max(self.block_len), Location::caller())?;
             self.tail.start(block);
         }
+        self.tail.go_on(&self.sender);
         Ok(Some(self.tail.room()))
     }
 
@@ -253,7 +261,7 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
         // A reader that has gone misses nothing.
         let _ = self.publish();
         self.sender.complete(result);
-        self.tail = Tail { block: None, committed: 0, room: 0 };
+        self.tail = Tail { block: None, committed: 0, room: 0, waits: false };
         self.queued = None;
     }
 
@@ -320,8 +328,16 @@ impl<T: Send + 'static> Tail<T> {
         let committed = std::mem::take(&mut self.committed);
         if let Some(block) = self.block.as_mut().filter(|_| committed > 0) {
             self.room = sender.publish(block, committed)?;
+            self.go_on(sender);
         }
         Ok(())
+    }
+
+    /// The writer has no use any more for the room that it waited for: the reader must not take the pipe for full.
+    fn go_on(&mut self, sender: &Sender<T>) {
+        if std::mem::take(&mut self.waits) {
+            sender.give_up_waiting();
+        }
     }
 }
 
@@ -360,6 +376,9 @@ impl<T: Pod + Send + Sync> Reserve<'_, T> {
                 Poll::Ready(room) => tail.room = room,
                 Poll::Pending => return Poll::Pending,
             }
+        }
+        if std::mem::take(&mut tail.waits) {
+            self.sender.stop_waiting();
         }
         if !tail.has_block(len) {
             // Before a pool makes us wait: the reader may be who has the memory.

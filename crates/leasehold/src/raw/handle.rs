@@ -7,11 +7,13 @@ use std::ops::RangeBounds;
 use std::ptr;
 use std::task::Waker;
 
+use bytemuck::Pod;
+
 use super::block::{Block, Site, Sites};
 use super::lease::{self, InUse};
 use super::owned::{Owned, Shared};
 use super::reserve::{self, Refused, Reservation};
-use super::window::{OutOfRange, Window};
+use super::window::{Miscast, OutOfRange, Window};
 use super::word::Word;
 
 /// An exclusive hold of a block that a lease can suspend and its end restore.
@@ -536,6 +538,20 @@ impl<T: Send + 'static> Pinned<T> {
     pub(crate) fn view(&self) -> View<T> {
         self.view
     }
+
+    /// The same bytes as elements of another type, pinned by the same pin.
+    pub(crate) fn cast<U: Pod + Send>(self) -> Result<Pinned<U>, (Self, Miscast)>
+    where
+        T: Pod,
+    {
+        match self.view.window.cast() {
+            Ok(window) => {
+                let View { block, word, .. } = self.view;
+                Ok(Pinned { _pin: self._pin, view: View { window, block, word } })
+            }
+            Err(miscast) => Err((self, miscast)),
+        }
+    }
 }
 
 /// A pinned part. The pin ends before the part comes back.
@@ -563,6 +579,23 @@ impl<T: Send + 'static> PinnedMut<T> {
 
     pub(crate) fn part(&self) -> &Part<T> {
         &self.part
+    }
+
+    /// The same bytes as elements of another type, pinned by the same pin.
+    pub(crate) fn cast<U: Pod + Send>(self) -> Result<PinnedMut<U>, (Self, Miscast)>
+    where
+        T: Pod,
+    {
+        match self.part.window.cast() {
+            Ok(window) => {
+                let PinnedMut { _pin, part } = self;
+                let Part { block, word, .. } = part;
+                // The lease goes on counting one part, under another type.
+                forget(part);
+                Ok(PinnedMut { _pin, part: Part { window, block, word } })
+            }
+            Err(miscast) => Err((self, miscast)),
+        }
     }
 }
 

@@ -9,13 +9,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{Index, Range, RangeBounds};
+use std::panic::Location;
 use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use crate::error::OutOfRange;
+use crate::error::{OutOfRange, RentError};
 use crate::owner::MemoryOwner;
-use crate::pool::MemoryPool;
+use crate::pool::{AnyPool, MemoryPool};
 use crate::raw;
 use crate::shared::SharedOwner;
 use find::Search;
@@ -248,6 +249,28 @@ impl<T> Sequence<T> {
         copy(self.segments(), &mut owner);
         owner
     }
+
+    /// As [`to_owner`](Self::to_owner), from a pool with a budget or without one.
+    ///
+    /// # Errors
+    /// [`RentError`] when the memory is not to be had now.
+    ///
+    /// # Examples
+    /// ```
+    /// let pool = leasehold::MemoryPool::builder().build_bounded(1 << 20);
+    /// let sequence = leasehold::Sequence::from_iter([vec![1, 2], vec![3]]);
+    /// assert_eq!(sequence.try_to_owner(&pool)?[..], [1, 2, 3]);
+    /// # Ok::<_, leasehold::RentError>(())
+    /// ```
+    #[track_caller]
+    pub fn try_to_owner(&self, pool: impl Into<AnyPool>) -> Result<MemoryOwner<T>, RentError>
+    where
+        T: Pod + Send,
+    {
+        let mut owner = pool.into().try_rent_at(self.len(), Location::caller())?;
+        copy(self.segments(), &mut owner);
+        Ok(owner)
+    }
 }
 
 impl<T: Send + 'static> Sequence<T> {
@@ -423,11 +446,27 @@ impl<T: Send + 'static> Sequence<T> {
     where
         T: Pod,
     {
-        let mut owners = self.owners();
-        match (owners.next(), owners.next()) {
-            (Some(only), None) => only,
-            _ => self.to_owner(pool).into_shared(),
+        self.only_segment().unwrap_or_else(|| self.to_owner(pool).into_shared())
+    }
+
+    /// As [`to_shared`](Self::to_shared), from a pool with a budget or without one.
+    ///
+    /// # Errors
+    /// [`RentError`] when a copy is needed and the memory is not to be had now.
+    #[track_caller]
+    pub fn try_to_shared(&self, pool: impl Into<AnyPool>) -> Result<SharedOwner<T>, RentError>
+    where
+        T: Pod,
+    {
+        match self.only_segment() {
+            Some(only) => Ok(only),
+            None => self.try_to_owner(pool).map(MemoryOwner::into_shared),
         }
+    }
+
+    fn only_segment(&self) -> Option<SharedOwner<T>> {
+        let mut owners = self.owners();
+        owners.next().filter(|_| owners.next().is_none())
     }
 
     fn into_owners(self) -> impl Iterator<Item = SharedOwner<T>> {

@@ -12,7 +12,8 @@ use crate::number::{LARGEST, Number};
 ///
 /// An operation that fails leaves the reader where it was, so a parser may try, and try again when more has arrived.
 ///
-/// For bytes it also is [`std::io::Read`] and [`std::io::BufRead`].
+/// For bytes it also is [`std::io::Read`] and [`std::io::BufRead`], whose operations do the same; but those that go line by line
+/// go on behind a line that is not text.
 ///
 /// # Examples
 /// ```
@@ -367,6 +368,29 @@ impl io::Read for SequenceReader<'_, u8> {
             copied += self.copy_some(&mut target[copied..]);
         }
         Ok(copied)
+    }
+
+    fn read_exact(&mut self, target: &mut [u8]) -> io::Result<()> {
+        Ok(SequenceReader::read_exact(self, target)?)
+    }
+
+    fn read_to_end(&mut self, target: &mut Vec<u8>) -> io::Result<usize> {
+        let len = self.remaining_len();
+        target.try_reserve(len)?;
+        self.unread_segments().for_each(|segment| target.extend_from_slice(segment));
+        self.seek(self.sequence.len());
+        Ok(len)
+    }
+
+    fn read_to_string(&mut self, target: &mut String) -> io::Result<usize> {
+        let (mut ahead, mut bytes) = (self.clone(), Vec::new());
+        let len = ahead.read_to_end(&mut bytes)?;
+        let text =
+            str::from_utf8(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        target.try_reserve(len)?;
+        target.push_str(text);
+        *self = ahead;
+        Ok(len)
     }
 }
 

@@ -108,3 +108,36 @@ fn numbers_are_read_and_written_in_both_orders_or_not_at_all() {
     assert!(7u128.write_le(&mut bytes).is_none());
     assert_eq!((f64::read_le(&bytes), i128::read_be(&bytes)), (Some(1.5), None));
 }
+
+#[test]
+fn a_pin_that_was_cast_is_the_same_pin() {
+    let pool = MemoryPool::new();
+    let (lessor, memory) = pool.rent_zeroed::<u32>(2).lease();
+    let pinned = memory.pin().unwrap();
+    let address = pinned.as_ptr();
+    let mut bytes = pinned.cast::<u8>().unwrap();
+    assert_eq!((bytes.as_ptr(), bytes.len()), (address.cast(), 8));
+    bytes[..4].copy_from_slice(&7u32.to_ne_bytes());
+    let revocation = lessor.revoke().try_take().unwrap_err();
+    let error = bytes.cast::<[u8; 3]>().unwrap_err();
+    assert_eq!(error.reason, CastReason::Partial { bytes: 8, element_size: 3 });
+    let revocation = revocation.try_take().unwrap_err(); // the pin has come back with the error
+    drop(error);
+    assert_eq!(revocation.try_take().unwrap()[..], [7, 0]);
+
+    let (lessor, memory) = pool.rent_zeroed::<u32>(2).lease();
+    let numbers = memory.pin().unwrap().cast::<u8>().unwrap().unpin();
+    assert!(lessor.try_reclaim().is_ok(), "a memory that nobody looks into");
+    drop(numbers);
+
+    let (lessor, memory) = pool.rent_zeroed::<u32>(2).lease_read_only();
+    let pinned = memory.pin().unwrap().cast::<u8>().unwrap();
+    assert!(pinned.memory().slice(1..3).span().is_ok());
+    let error = memory.pin().unwrap().cast::<[u8; 3]>().unwrap_err();
+    assert_eq!(error.owner[..], [0, 0]);
+    let revocation = lessor.revoke().try_take().unwrap_err();
+    drop(error);
+    let revocation = revocation.try_take().unwrap_err();
+    drop(pinned);
+    assert!(revocation.try_take().is_ok());
+}

@@ -481,3 +481,54 @@ fn a_place_in_the_queue_is_taken_over_by_the_next_reservation() {
     drop(writer);
     assert!(pool.outstanding().is_empty());
 }
+
+/// A pipe of eight with six in it that were looked at, whose writer was told to wait for room for three.
+fn waiting_for_three(bell: &Arc<Bell>) -> (PipeWriter<u8>, PipeReader<u8>) {
+    let (mut writer, mut reader) = small(8, 8);
+    write(&mut writer, &[1; 6]);
+    writer.try_flush().unwrap();
+    assert_eq!(reader.try_read().unwrap().unwrap().buffer().len(), 6);
+    reader.advance(0, 6);
+    let waker = std::task::Waker::from(Arc::clone(bell));
+    assert!(writer.poll_reserve(3, &mut std::task::Context::from_waker(&waker)).is_pending());
+    (writer, reader)
+}
+
+#[test]
+fn a_writer_that_goes_on_with_less_has_given_up_waiting_for_more() {
+    let bell = Arc::new(Bell::default());
+    let waker = std::task::Waker::noop();
+    let (_writer, mut reader) = waiting_for_three(&bell);
+    assert!(matches!(reader.try_read(), Err(ReadError::Full { held: 6, wanted: 3, .. })), "it waits");
+
+    let (mut writer, mut reader) = waiting_for_three(&bell);
+    assert!(writer.try_reserve(1).unwrap().is_some());
+    assert!(reader.try_read().unwrap().is_none());
+
+    let (mut writer, mut reader) = waiting_for_three(&bell);
+    writer.reserve_blocking(2).unwrap();
+    assert!(reader.try_read().unwrap().is_none());
+
+    let (mut writer, mut reader) = waiting_for_three(&bell);
+    let mut context = std::task::Context::from_waker(waker);
+    assert!(writer.poll_reserve(1, &mut context).is_ready());
+    assert!(reader.try_read().unwrap().is_none());
+
+    let (mut writer, mut reader) = waiting_for_three(&bell);
+    writer.commit(1);
+    assert_eq!(writer.try_flush().unwrap(), 1);
+    assert_eq!(reader.try_read().unwrap().unwrap().buffer().len(), 7);
+    reader.advance(0, 7);
+    assert!(reader.try_read().unwrap().is_none());
+}
+
+#[test]
+fn a_task_whose_wait_was_given_up_for_something_else_is_woken() {
+    let bell = Arc::new(Bell::default());
+    let (mut writer, _reader) = waiting_for_three(&bell);
+    let before = bell.rings();
+    assert!(writer.try_reserve(3).unwrap().is_none());
+    assert_eq!(bell.rings(), before, "nothing was given up");
+    assert!(writer.try_reserve(2).unwrap().is_some());
+    assert_eq!(bell.rings(), before + 1);
+}

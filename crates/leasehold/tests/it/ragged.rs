@@ -1,6 +1,6 @@
 //! Ragged batches.
 
-use leasehold::{BadOffsets, MemoryOwner, MemoryPool, Ragged};
+use leasehold::{BadOffsets, MemoryOwner, MemoryPool, Ragged, RentError};
 
 use crate::support::catch;
 
@@ -182,4 +182,39 @@ fn parts_that_are_no_batch_come_back() {
         assert_eq!(refused.reason, reason);
         assert_eq!((&refused.memory.0[..], &refused.memory.1[..]), (&[1, 2, 3][..], &offsets[..]));
     }
+}
+
+#[test]
+fn rows_of_several_leases_are_gathered_into_a_block_of_a_pool_with_a_budget() {
+    let pool = MemoryPool::builder().build_bounded(8192);
+    let (_first, one) = MemoryOwner::from(vec![1u32, 2]).lease_read_only();
+    let (second, two) = MemoryOwner::from(vec![3u32]).lease_read_only();
+    let spans = [one.span().unwrap(), two.span().unwrap(), one.span().unwrap()];
+    let batch = Ragged::try_gather_rows(&pool, &spans).unwrap();
+    drop(spans);
+    drop(second);
+    assert_eq!((batch.values(), batch.offsets()), (&[1, 2, 3, 1, 2][..], &[0, 2, 3, 5][..]));
+    let rents = pool.outstanding();
+    assert!(
+        rents.len() == 2 && rents.iter().all(|rent| format!("{rent:?}").contains("ragged.rs")),
+        "{rents:?}"
+    );
+
+    let again = Ragged::try_gather(&pool, &[batch.slice(1..), batch.slice(..1)]).unwrap();
+    assert!(again.iter().eq([&[3][..], &[1, 2], &[1, 2]]));
+    let large = [&[0u32; 2048][..]];
+    assert!(matches!(Ragged::try_gather_rows(&pool, &large), Err(RentError::Exhausted(_))));
+    assert_eq!(pool.outstanding().len(), 4, "what was refused has left nothing rented");
+
+    let sequence = leasehold::Sequence::from_iter([vec![1u32; 1000], vec![2; 1000]]);
+    assert!(sequence.try_to_owner(&pool).is_err() && sequence.try_to_shared(&pool).is_err());
+    let first = sequence.slice(..1000);
+    assert_eq!(
+        first.try_to_shared(&pool).unwrap().as_ptr(),
+        first.first_segment().as_ptr(),
+        "nothing to rent"
+    );
+    drop((batch, again));
+    assert_eq!(sequence.try_to_owner(&pool).unwrap().len(), 2000);
+    assert!(pool.outstanding().is_empty());
 }

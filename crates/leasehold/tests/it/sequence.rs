@@ -445,3 +445,31 @@ fn a_reader_of_bytes_is_a_reader_of_the_standard_library() {
     reader.consume(usize::MAX);
     assert_eq!(reader.fill_buf().unwrap(), b"e\nor");
 }
+
+#[test]
+fn an_operation_of_the_read_trait_that_fails_leaves_the_reader_where_it_was() {
+    let sequence = Sequence::from_iter([b"ab".to_vec(), b"c\xff".to_vec(), b"\xfe".to_vec()]);
+    let mut reader = sequence.reader();
+    reader.advance(1).unwrap();
+    let mut six = [7; 6];
+    let error = Read::read_exact(&mut reader, &mut six).unwrap_err();
+    assert_eq!((error.kind(), reader.consumed(), six), (std::io::ErrorKind::UnexpectedEof, 1, [7; 6]));
+    let mut text = String::from("kept");
+    let error = reader.read_to_string(&mut text).unwrap_err();
+    assert_eq!((error.kind(), reader.consumed(), &text[..]), (std::io::ErrorKind::InvalidData, 1, "kept"));
+
+    let mut bytes = vec![b'.'];
+    assert_eq!(reader.clone().read_to_end(&mut bytes).unwrap(), 4);
+    assert_eq!(bytes, b".bc\xff\xfe");
+    Read::read_exact(&mut reader, &mut six[..2]).unwrap();
+    assert_eq!((&six[..2], reader.consumed()), (&b"bc"[..], 3));
+}
+
+#[test]
+fn text_is_read_to_the_end_through_the_read_trait() {
+    let sequence = Sequence::from_iter([b"gr\xc3".to_vec(), b"\xb6\xc3\x9fe".to_vec()]);
+    let (mut reader, mut text) = (sequence.reader(), String::from(">"));
+    assert_eq!(reader.read_to_string(&mut text).unwrap(), 7);
+    assert_eq!((&text[..], reader.is_at_end(), reader.consumed()), (">größe", true, 7));
+    assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
+}

@@ -483,6 +483,33 @@ mod mapping {
         assert_eq!(std::thread::spawn(move || pin.to_vec()).join().unwrap(), b"or");
     }
 
+    #[test]
+    #[cfg(target_os = "linux")]
+    #[cfg_attr(miri, ignore = "maps a file")]
+    fn a_mapping_is_what_the_owner_shows_and_ends_with_the_last_of_its_owners() {
+        /// The addresses at which the process has this file.
+        fn places(path: &std::path::Path) -> Vec<std::ops::Range<usize>> {
+            let maps = fs::read_to_string("/proc/self/maps").unwrap();
+            let lines = maps.lines().filter(|line| line.ends_with(path.to_str().unwrap()));
+            let number = |text: &str| usize::from_str_radix(text, 16).unwrap();
+            let range = |line: &str| {
+                line.split_once(' ')?.0.split_once('-').map(|(from, to)| number(from)..number(to))
+            };
+            lines.map(|line| range(line).unwrap()).collect()
+        }
+        let path = Temporary::new("maps");
+        path.open().write_all(&[7; 10_000]).unwrap();
+        // SAFETY: nobody else knows the file.
+        let owner = unsafe { FileMapping::open(&path.open()) }.unwrap();
+        let part = owner.slice(5000..);
+        let [place] = &places(&path.0)[..] else { panic!("{:?}", places(&path.0)) };
+        assert!(place.contains(&owner.as_ptr().addr()) && place.contains(&part.as_ptr().addr()));
+        drop(owner);
+        assert_eq!(places(&path.0).len(), 1, "a slice is left");
+        drop(part);
+        assert!(places(&path.0).is_empty());
+    }
+
     /// Lets the whole go, then leases the part.
     trait IntoLease {
         fn into_lease(

@@ -80,6 +80,34 @@ fn a_window_over_the_end_of_the_ring_is_one_slice() {
 }
 
 #[test]
+fn a_mirrored_window_lies_where_its_elements_were_written() {
+    let mut windows = Windows::<u64>::with_capacity(100, 70, 1).unwrap();
+    if !windows.is_mirrored() {
+        return; // no second mapping here
+    }
+    let capacity = windows.capacity();
+    let ring = windows.reserve().as_ptr();
+    let place = |position: usize| ring.wrapping_add(position % capacity);
+    let (mut written, mut seen, mut over_the_end) = (0, 0, 0);
+    while written < 3 * capacity {
+        let room = windows.reserve();
+        assert_eq!(room.as_ptr(), place(written), "room for element {written} of a ring of {capacity}");
+        let len = room.len().min(150);
+        room[..len].iter_mut().zip(written..).for_each(|(slot, number)| *slot = number as u64);
+        windows.commit(len);
+        written += len;
+        while let Some(window) = windows.next_window() {
+            assert_eq!(window.as_ptr(), place(seen), "the window of element {seen} of a ring of {capacity}");
+            assert!(window.iter().copied().eq(seen as u64..seen as u64 + 100));
+            over_the_end += usize::from(seen % capacity + 100 > capacity);
+            seen += 70;
+        }
+        assert_eq!(windows.remainder().as_ptr(), place(seen));
+    }
+    assert!(over_the_end >= 2);
+}
+
+#[test]
 fn elements_of_odd_sizes_go_over_the_end_too() {
     let mut windows = Windows::<[u8; 12]>::with_capacity(5, 3, 10).unwrap();
     let rounds = if cfg!(miri) { 50 } else { windows.capacity() * 2 };
