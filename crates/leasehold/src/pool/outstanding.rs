@@ -76,7 +76,24 @@ impl LeakGuard {
         rents.retain(|rent| rent.since >= self.since);
         rents.into_iter().map(OutstandingRent::from).collect()
     }
+
+    /// As [`leaks`](Self::leaks), if there are any after some looks: another thread may be about to return what was revoked
+    /// here.
+    fn settled_leaks(&self) -> Vec<OutstandingRent> {
+        let mut leaks = self.leaks();
+        for _ in 0..LOOKS {
+            if leaks.is_empty() {
+                break;
+            }
+            std::thread::yield_now();
+            leaks = self.leaks();
+        }
+        leaks
+    }
 }
+
+/// Looks at what is rented until it is taken for a leak.
+const LOOKS: usize = 50;
 
 impl fmt::Debug for LeakGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +104,7 @@ impl fmt::Debug for LeakGuard {
 impl Drop for LeakGuard {
     #[track_caller]
     fn drop(&mut self) {
-        let leaks = self.leaks();
+        let leaks = self.settled_leaks();
         if leaks.is_empty() || std::thread::panicking() {
             return;
         }

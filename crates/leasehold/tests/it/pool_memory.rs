@@ -155,7 +155,12 @@ fn exercise(builder: PoolBuilder, name: &str) {
         assert!(owners.iter().all(|(owner, byte)| owner.iter().all(|other| other == byte)), "{name}");
         owners.truncate(owners.len() / 2);
     }
-    assert_eq!(pool.outstanding().len(), owners.len(), "{name}");
+    // Where tests share a process, another one may have taken a block out of our limbo and be about to return it.
+    let settled = (0..1000).any(|_| {
+        thread::yield_now();
+        pool.outstanding().len() == owners.len()
+    });
+    assert!(settled, "{name}: {:?}", pool.outstanding());
     drop(owners);
     let stats = pool.stats();
     assert_eq!((stats.rented_bytes, pool.outstanding().len()), (0, 0), "{name}");
