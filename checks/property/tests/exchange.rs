@@ -1,6 +1,6 @@
-//! Random operations on sequences and pipes; `PROPTEST_CASES` says how many sequences of operations.
+//! Random operations on sequences, pipes, ragged batches and windows; `PROPTEST_CASES` says how many sequences of operations.
 
-use check_property::{Operation, run_pipe, run_sequence};
+use check_property::{Operation, run_pipe, run_ragged, run_sequence, run_windows};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestError, TestRunner};
@@ -27,4 +27,14 @@ fn sequences_and_writers_do_what_vectors_do() {
 #[test]
 fn a_pipe_does_what_a_queue_does_and_wakes_who_waits() {
     random_operations("run_pipe", run_pipe);
+}
+
+#[test]
+fn ragged_batches_do_what_vectors_of_rows_do() {
+    random_operations("run_ragged", run_ragged);
+}
+
+#[test]
+fn windows_are_those_of_the_stream_as_a_whole() {
+    random_operations("run_windows", run_windows);
 }
