@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     document::Document,
     error::{EmbedError, ResumeError},
+    model::files,
     output::OutputFile,
     sink::Sink,
 };
@@ -37,15 +38,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The form of the state file.
 const VERSION: u32 = 1;
-
-/// The files that make a model what it is; not every one has the second and the third.
-const MODEL_FILES: [&str; 5] = [
-    "config.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-    "tokenizer.json",
-    "model.safetensors",
-];
 
 /// Everything that decides what a run writes; only the same job can be gone on with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +58,8 @@ impl Job {
     /// When one of them cannot be read.
     pub fn model(directory: &Path) -> Result<String, ResumeError> {
         let mut hash = Sha256::new();
-        for name in MODEL_FILES {
-            let path = directory.join(name);
+        for name in files(directory) {
+            let path = directory.join(&name);
             match File::open(&path) {
                 Ok(mut file) => {
                     hash.update(name);
