@@ -33,7 +33,10 @@ impl Modules {
             {
                 Ok(Self { pooling: modules[1].path.clone(), listed: true })
             }
-            _ => Err(unsupported(&path, "it does not list Transformer, Pooling and at most Normalize, in this order")),
+            _ => Err(unsupported(
+                &path,
+                "it does not list Transformer, Pooling and at most Normalize, in this order",
+            )),
         }
     }
 }
