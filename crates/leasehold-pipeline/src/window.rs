@@ -100,10 +100,10 @@ impl Stage for Windows {
         let mut passages = Passages::new(&document, (self.follows_lines)(&document.place));
         let Some(mut next) = cut.next()? else {
             // White space around the words may have tokens too.
-            return Ok(match cut.excess_of_all()? {
-                None => output.send(document)?,
-                Some(end) => output.send(passages.passage(text, first.unwrap_or(0..end))?)?,
-            });
+            if let Some(end) = cut.excess_of_all()? {
+                return Ok(output.send(passages.passage(text, first.unwrap_or(0..end))?)?);
+            }
+            return Ok(output.send(document)?);
         };
         let first = first.unwrap_or_default();
         output.send(passages.passage(text, first)?)?;
