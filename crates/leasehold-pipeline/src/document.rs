@@ -12,6 +12,20 @@ use leasehold::SharedOwner;
 use crate::{error::SourceError, source::input_len};
 
 /// A passage to embed, and where it came from.
+///
+/// ```
+/// use std::path::Path;
+/// use leasehold::MemoryOwner;
+/// use leasehold_pipeline::{Document, Place, Text};
+///
+/// let block = MemoryOwner::from("First line.\nSecond line.".to_owned()).into_shared();
+/// let line = Text::new(block.clone())?.slice(12..24)?;
+/// let place = Place { path: Path::new("notes.txt").into(), line: 2, offset: 12 };
+/// let document = Document { text: line, place, consumed: 24 };
+/// assert_eq!(document.text()?, "Second line.");
+/// assert_eq!(block.owners(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The passage.

@@ -17,6 +17,19 @@ use crate::{
 pub(crate) const UNIT_TOKENS: usize = 512;
 
 /// A tokenizer and the model it belongs to; clones share them.
+///
+/// ```no_run
+/// use leasehold::MemoryPool;
+/// use leasehold_pipeline::{Cache, Encoder, Precision};
+///
+/// let directory = Cache::of_user()?.model(&mut |_| {})?;
+/// let pool = MemoryPool::builder().build_bounded(256 << 20);
+/// let encoder = Encoder::open(&directory, Precision::F32, &pool)?;
+/// let mut worker = encoder.worker(&pool)?;
+/// let vectors = worker.embed([Ok("A span is a short view of a buffer.")].into_iter())?;
+/// assert_eq!(vectors.len(), encoder.width());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Encoder {
     shared: Arc<Shared>,

@@ -57,6 +57,18 @@ const FILES: [ModelFile; 4] = [
 ];
 
 /// A directory that keeps fetched models.
+///
+/// ```no_run
+/// use leasehold_pipeline::{Cache, FetchEvent};
+///
+/// let directory = Cache::of_user()?.model(&mut |event| {
+///     if let FetchEvent::Stored { path } = event {
+///         eprintln!("fetched into {}", path.display());
+///     }
+/// })?;
+/// assert!(directory.join("model.safetensors").exists());
+/// # Ok::<(), leasehold_pipeline::FetchError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Cache {
     directory: PathBuf,

@@ -29,6 +29,7 @@ use crate::{
     claim::{Claim, claim, is_at},
     document::Document,
     error::{EmbedError, ResumeError},
+    model::files,
     output::OutputFile,
     sink::Sink,
 };
@@ -39,6 +40,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The form of the state file.
 const VERSION: u32 = 1;
 
+<<<<<<< HEAD
 /// The option for input on which a run without it ends, so it has written the same up to there.
 const MAY_BE_ADDED: &str = "--invalid";
 
@@ -51,7 +53,26 @@ const MODEL_FILES: [&str; 5] = [
     "model.safetensors",
 ];
 
+=======
+>>>>>>> model
 /// Everything that decides what a run writes; only the same job can be gone on with.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use leasehold_pipeline::{Format, Input, Job, Source, Split};
+///
+/// # let place = tempfile::tempdir()?;
+/// # let (book, model) = (place.path().join("book.txt"), place.path().join("model"));
+/// # std::fs::write(&book, "One line.")?;
+/// let inputs = vec![(Input::from(book), Format::Text(Split::Line))];
+/// let job = Job {
+///     inputs: Source::fingerprint(inputs, &[])?,
+///     model: Job::model(&model)?,
+///     options: BTreeMap::from([("--precision".to_owned(), "int8".to_owned())]),
+/// };
+/// assert_eq!(job, job.clone());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// What [`Source::fingerprint`](crate::Source::fingerprint) says of the inputs.
@@ -70,8 +91,8 @@ impl Job {
     /// When one of them cannot be read.
     pub fn model(directory: &Path) -> Result<String, ResumeError> {
         let mut hash = Sha256::new();
-        for name in MODEL_FILES {
-            let path = directory.join(name);
+        for name in files(directory) {
+            let path = directory.join(&name);
             match File::open(&path) {
                 Ok(mut file) => {
                     hash.update(name);
@@ -104,6 +125,33 @@ impl Job {
 }
 
 /// An output that can be gone on with, and how far it is.
+///
+/// ```no_run
+/// use std::{collections::BTreeMap, num::NonZeroUsize, path::{Path, PathBuf}};
+/// use leasehold::MemoryPool;
+/// use leasehold_pipeline::{
+///     Cache, Cancel, Encoder, Format, Input, Job, JsonlSink, Pipeline, Precision, Resume, Source, Split,
+/// };
+///
+/// let directory = Cache::of_user()?.model(&mut |_| {})?;
+/// let pool = MemoryPool::builder().build_bounded(256 << 20);
+/// let encoder = Encoder::open(&directory, Precision::F32, &pool)?;
+/// let inputs = || vec![(Input::from(PathBuf::from("book.txt")), Format::Text(Split::Line))];
+/// let options = BTreeMap::from([("--precision".to_owned(), "f32".to_owned())]);
+/// let job = Job { inputs: Source::fingerprint(inputs(), &[])?, model: Job::model(&directory)?, options };
+///
+/// let (file, resume) = Resume::open(Path::new("book.jsonl"), job)?;
+/// let pipeline = Pipeline::new(&encoder, NonZeroUsize::MIN, &pool)?.skip(resume.documents());
+/// let source = Source::open(inputs(), pipeline.source_pool())?;
+/// let mut sink = JsonlSink::new(file, "book.jsonl");
+/// let mut resumable = resume.sink(&mut sink)?;
+/// pipeline.run(source, &mut resumable, &Cancel::new(), &mut |_| {})?;
+///
+/// let resume = resumable.into_resume();
+/// sink.into_inner().commit()?;
+/// resume.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Resume {
     part: PathBuf,

@@ -2,7 +2,9 @@
 
 use std::{fmt, path::Path};
 
-use tokenizers::{Encoding, PostProcessor, TruncationParams};
+use tokenizers::{
+    Encoding, ModelWrapper, NormalizerWrapper, PostProcessor, PreTokenizerWrapper, TruncationParams,
+};
 
 use crate::{error::TokenizeError, window::Word};
 
@@ -16,9 +18,20 @@ const LAST_PREFIX: usize = 1024 * 1024;
 const STRETCH: usize = 16 * 1024;
 
 /// Turns text into token ids as the model's own tokenizer does, cut off at a number of tokens.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use leasehold_pipeline::Tokenizer;
+///
+/// let tokenizer = Tokenizer::open(Path::new("all-MiniLM-L6-v2/tokenizer.json"), 256)?;
+/// assert_eq!(tokenizer.encode("hello world")?.ids(), [101, 7592, 2088, 102]);
+/// # Ok::<(), leasehold_pipeline::TokenizeError>(())
+/// ```
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     max_tokens: usize,
+    /// Whether a word has the same tokens wherever it stands.
+    words_stand_alone: bool,
 }
 
 impl Tokenizer {
@@ -35,7 +48,8 @@ impl Tokenizer {
         inner.with_padding(None);
         let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
         inner.with_truncation(Some(truncation)).map_err(|error| load(error.to_string()))?;
-        Ok(Self { inner, max_tokens })
+        let words_stand_alone = words_stand_alone(&inner);
+        Ok(Self { inner, max_tokens, words_stand_alone })
     }
 
     /// The most tokens that a text gives.
@@ -74,6 +88,26 @@ impl Tokenizer {
         self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
     }
 
+    /// How many bytes of a text make at most `most` tokens, special ones not counted; `None` when all do.
+    ///
+    /// Of words that were counted in a longer text only what may have changed is counted again: nothing of BERT's, where `whole` says
+    /// that none of them was cut. What [`encode`](Self::encode) would not look at is always too much.
+    pub(crate) fn excess(
+        &self,
+        text: &str,
+        most: usize,
+        whole: bool,
+    ) -> Result<Option<usize>, TokenizeError> {
+        if text.len() > LAST_PREFIX {
+            return Ok(Some(text.floor_char_boundary(LAST_PREFIX)));
+        }
+        if self.words_stand_alone && whole {
+            return Ok(None);
+        }
+        let (_, starts) = self.encode_whole(text)?;
+        Ok(starts.get(most).map(|start| text.floor_char_boundary(*start)))
+    }
+
     /// The words of a text and how many tokens each has; one with more than `most` counts as several.
     pub(crate) fn words(&self, text: &str, most: usize) -> Result<Vec<Word>, TokenizeError> {
         let encoding = self
@@ -88,16 +122,23 @@ impl Tokenizer {
                 let known = words.last().map_or(0, |word: &Word| word.bytes.end);
                 // Tokens of one character share its bytes.
                 let (start, end) = (text.floor_char_boundary(start).max(known), text.ceil_char_boundary(end));
+                // White space that has tokens belongs to the word before, without being a part of it.
+                let blank = text.get(start..end).is_none_or(|token| token.trim().is_empty());
                 let same = number.is_some() && number == last;
                 last = number;
                 match words.last_mut() {
-                    Some(word) if end <= start => word.tokens += 1,
+                    Some(word) if blank => word.tokens += 1,
                     Some(word) if same && word.tokens < most => {
                         word.bytes.end = end;
                         word.tokens += 1;
                     }
-                    None if end <= start => {}
-                    _ => words.push(Word { bytes: start..end, tokens: 1 }),
+                    None if blank => {}
+                    before => {
+                        if let Some(word) = before {
+                            word.part |= same;
+                        }
+                        words.push(Word { bytes: start..end, tokens: 1, part: same });
+                    }
                 }
             }
         }
@@ -150,6 +191,15 @@ impl Tokens {
     pub fn ids(&self) -> &[u32] {
         self.0.get_ids()
     }
+}
+
+/// Whether a word has the same tokens wherever it stands, as it has where BERT's rules separate words before anything else is
+/// done. Byte-level BPE counts the space before a word to it, and Unigram puts one before a text.
+fn words_stand_alone(tokenizer: &tokenizers::Tokenizer) -> bool {
+    let normalizer = tokenizer.get_normalizer();
+    normalizer.is_none_or(|normalizer| matches!(normalizer, NormalizerWrapper::BertNormalizer(_)))
+        && matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)))
+        && matches!(tokenizer.get_model(), ModelWrapper::WordPiece(_))
 }
 
 /// The beginning of `text` up to some white space after `length` bytes, so that no word is cut.

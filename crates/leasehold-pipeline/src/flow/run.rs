@@ -23,6 +23,17 @@ use crate::cancel::{Cancel, OnCancel};
 ///
 /// After an error it gives nothing more. Dropping it stops the run without waiting: the threads end by themselves and give
 /// back what they hold, a source that waits in a read when that returns. [`join`](Self::join) waits for them.
+///
+/// ```
+/// use leasehold_pipeline::{Cancel, SourceError, flow::Flow};
+///
+/// let numbers = (0..1000).map(Ok::<u32, SourceError>);
+/// let mut run = Flow::source("numbers", numbers).start(&Cancel::new())?;
+/// assert_eq!(run.next().transpose()?, Some(0));
+/// assert_eq!(run.next().transpose()?, Some(1));
+/// run.join();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping it stops the run"]
 pub struct Run<T: Send + 'static> {
     output: Arc<Queue<T>>,

@@ -92,6 +92,9 @@ impl Model {
 
     /// Writes one unit vector of `hidden_size` values into `out` for each row of `batch`.
     ///
+    /// Vectors have length one whether or not the model lists Normalize: cosines are the same, so nothing is lost for who compares
+    /// by them. Those of a model without it, made for dot products of vectors of any length, compare by direction alone.
+    ///
     /// Runs on the calling thread and allocates nothing of note: what it needs is in `workspace`.
     ///
     /// # Errors
@@ -153,9 +156,15 @@ impl Model {
         let kind = &self.kind.values()[..width];
         let hidden = &mut workspace.hidden[..batch.values().len() * width];
         let mut vectors = hidden.chunks_exact_mut(width);
+        // The position that RoBERTa leaves out is its padding token's, and has its number.
+        let padding = self.config.first_position.checked_sub(1);
         for row in 0..batch.rows() {
-            let places = positions.chunks_exact(width).skip(self.config.first_position);
-            for ((token, place), vector) in batch.row(row).iter().zip(places).zip(&mut vectors) {
+            let mut next = self.config.first_position;
+            for (token, vector) in batch.row(row).iter().zip(&mut vectors) {
+                let is_padding = padding == Some(*token as usize);
+                let place = if is_padding { *token as usize } else { next };
+                next += usize::from(!is_padding);
+                let place = &positions[place * width..][..width];
                 let word = &words[*token as usize * width..][..width];
                 for (((value, word), place), kind) in vector.iter_mut().zip(word).zip(place).zip(kind) {
                     *value = word + kind + place;

@@ -1,17 +1,23 @@
 //! The shape of a model, as `config.json` and its neighbours state it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{
+    Pooling,
+    files::{read, unsupported},
+    kernel::Activation,
 };
-
-use serde::{Deserialize, de::DeserializeOwned};
-
-use super::kernel::Activation;
 use crate::error::ModelError;
 
-/// Tokens that a passage may have, special ones included, where the model does not say.
-const DEFAULT_MAX_TOKENS: usize = 256;
+/// Where sentence-transformers keeps the longest passage of a model; the first that is there counts.
+pub(super) const LIMITS: [&str; 4] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_camembert_config.json",
+    "sentence_xlm-roberta_config.json",
+];
 
 /// The shape of a BERT encoder and how it is to be used.
 #[derive(Clone, Debug)]
@@ -31,6 +37,7 @@ pub struct Config {
     /// Kinds of token that the model has learned; embedding uses the first.
     pub kinds: usize,
     /// The position of a passage's first token; RoBERTa leaves out as many as its padding token's number, and one more.
+    /// A padding token that stands in a text has the position before this one there, and is not counted in those of others.
     pub first_position: usize,
     /// What comes between the two products of the feed-forward part.
     pub activation: Activation,
@@ -43,25 +50,20 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `config.json`, and where they exist `sentence_bert_config.json` and `1_Pooling/config.json`.
+    /// Reads `config.json`, and where they exist `modules.json`, Pooling's `config.json`, `sentence_bert_config.json` and
+    /// `tokenizer_config.json`, as sentence-transformers does.
+    ///
+    /// The longest passage is the `max_seq_length` of `sentence_bert_config.json`, else the tokenizer's `model_max_length`, else
+    /// what the model has positions for, and never more than that.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, is not the JSON it should be, or describes a model of another kind.
+    /// When a file cannot be read, is not the JSON it should be, or describes a model of another kind: one that has
+    /// modules besides Transformer, Pooling and Normalize, or that pools otherwise than [`Pooling`] can.
     pub fn open(directory: &Path) -> Result<Self, ModelError> {
         let path = directory.join("config.json");
         let raw: RawConfig = read(&path)?.ok_or_else(|| ModelError::Missing { path: path.clone() })?;
-        let limits: RawLimits = read(&directory.join("sentence_bert_config.json"))?.unwrap_or_default();
-        let pooling_path = directory.join("1_Pooling").join("config.json");
-        let pooling = match read::<RawPooling>(&pooling_path)? {
-            Some(raw) => raw.pooling().ok_or_else(|| {
-                unsupported(
-                    &pooling_path,
-                    "it pools otherwise than by the mean of all tokens or by the first",
-                )
-            })?,
-            None => Pooling::Mean,
-        };
+        let pooling = Pooling::of_model(directory)?;
         raw.check(&path)?;
         let first_position = raw.first_position();
         Ok(Self {
@@ -76,10 +78,7 @@ impl Config {
             activation: raw.activation(&path)?,
             pooling,
             epsilon: raw.layer_norm_eps,
-            max_tokens: limits
-                .max_seq_length
-                .unwrap_or(DEFAULT_MAX_TOKENS)
-                .clamp(2, raw.max_position_embeddings - first_position),
+            max_tokens: max_tokens(directory, raw.max_position_embeddings - first_position)?,
         })
     }
 
@@ -88,16 +87,6 @@ impl Config {
     pub fn head_width(&self) -> usize {
         self.hidden_size / self.heads
     }
-}
-
-/// How the vectors of a passage's tokens become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Pooling {
-    /// Their mean.
-    Mean,
-    /// The first one, which is the classification token's.
-    Cls,
 }
 
 #[derive(Deserialize)]
@@ -195,46 +184,37 @@ impl RawConfig {
     }
 }
 
-#[derive(Default, Deserialize)]
-struct RawLimits {
-    max_seq_length: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct RawPooling {
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
-    #[serde(default)]
-    pooling_mode_max_tokens: bool,
-    #[serde(default)]
-    pooling_mode_mean_sqrt_len_tokens: bool,
-}
-
-impl RawPooling {
-    fn pooling(&self) -> Option<Pooling> {
-        let rare = self.pooling_mode_max_tokens || self.pooling_mode_mean_sqrt_len_tokens;
-        match (self.pooling_mode_mean_tokens, self.pooling_mode_cls_token) {
-            (true, false) if !rare => Some(Pooling::Mean),
-            (false, true) if !rare => Some(Pooling::Cls),
-            _ => None,
+/// Tokens that a passage may have, of `most` that there are positions for.
+fn max_tokens(directory: &Path, most: usize) -> Result<usize, ModelError> {
+    let mut limit = None;
+    for name in LIMITS {
+        let path = directory.join(name);
+        if let Some(raw) = read::<RawLimits>(&path)? {
+            limit = raw.max_seq_length.map(|limit| (path, "max_seq_length", limit));
+            break;
         }
+    }
+    if limit.is_none() {
+        let path = directory.join("tokenizer_config.json");
+        let raw: RawTokenizer = read(&path)?.unwrap_or_default();
+        limit = raw.model_max_length.map(|limit| (path, "model_max_length", limit));
+    }
+    match limit {
+        Some((path, name, limit)) if limit < 2.0 || limit.fract() != 0.0 => {
+            Err(unsupported(&path, &format!("its {name} is {limit}, not a number of tokens from 2 on")))
+        }
+        // Tokenizers without a limit say 1e30.
+        Some((_, _, limit)) if limit < most as f64 => Ok(limit as usize),
+        _ => Ok(most),
     }
 }
 
-fn unsupported(path: &Path, reason: &str) -> ModelError {
-    ModelError::Unsupported { path: path.to_owned(), reason: reason.to_owned() }
+#[derive(Default, Deserialize)]
+struct RawLimits {
+    max_seq_length: Option<f64>,
 }
 
-/// Reads a JSON file; `None` when there is no such file.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ModelError::Read { path: PathBuf::from(path), source }),
-    };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|error| ModelError::Malformed { path: path.to_owned(), reason: error.to_string() })
+#[derive(Default, Deserialize)]
+struct RawTokenizer {
+    model_max_length: Option<f64>,
 }

@@ -7,16 +7,21 @@
 mod attention;
 mod bert;
 mod config;
+mod files;
 mod kernel;
 mod linear;
+mod modules;
 mod packing;
+mod pooling;
 mod precision;
 mod weights;
 mod words;
 mod workspace;
 
 pub use bert::Model;
-pub use config::{Config, Pooling};
+pub use config::Config;
+pub(crate) use files::files;
 pub use kernel::Activation;
+pub use pooling::Pooling;
 pub use precision::Precision;
 pub use workspace::Workspace;

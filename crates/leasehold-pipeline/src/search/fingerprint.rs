@@ -9,19 +9,13 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{error::ModelError, model::Precision};
+use crate::{
+    error::ModelError,
+    model::{Precision, files},
+};
 
 /// Is changed when the forward pass is, so that vectors of another version are not taken for its own.
-const REVISION: u8 = 1;
-
-/// The files on which a vector depends; not every model has all of them.
-const FILES: [&str; 5] = [
-    "config.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-    "tokenizer.json",
-    "model.safetensors",
-];
+const REVISION: u8 = 2;
 
 /// How much of a file is read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -39,9 +33,9 @@ impl Fingerprint {
     pub fn of_model(directory: &Path, precision: Precision) -> Result<Self, ModelError> {
         let mut hash = Sha256::new();
         hash.update([REVISION, tag(precision)]);
-        for name in FILES {
-            let path = directory.join(name);
-            hash_file(&mut hash, name, &path).map_err(|source| ModelError::Read { path, source })?;
+        for name in files(directory) {
+            let path = directory.join(&name);
+            hash_file(&mut hash, &name, &path).map_err(|source| ModelError::Read { path, source })?;
         }
         Ok(Self(hash.finalize().into()))
     }

@@ -32,6 +32,23 @@ use crate::error::StoreError;
 /// and a damaged vector is as one that was never stored.
 ///
 /// About 24 bytes of memory for each vector in the store; the vectors themselves stay on disk.
+///
+/// ```
+/// use leasehold_pipeline::{Fingerprint, Precision, VectorStore};
+///
+/// # let place = tempfile::tempdir()?;
+/// # let (directory, model) = (place.path().join("vectors"), place.path().join("model"));
+/// let fingerprint = Fingerprint::of_model(&model, Precision::F32)?;
+/// let store = VectorStore::open(&directory, fingerprint, 2, VectorStore::DEFAULT_LIMIT, &mut |_| {})?;
+/// let key = store.key("A span is short.");
+/// let mut vector = [0.0; 2];
+/// if !store.get(&key, &mut vector) {
+///     vector = [0.6, 0.8]; // What the model says.
+///     store.put(&[key], &vector)?;
+/// }
+/// assert!(store.get(&key, &mut [0.0; 2]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct VectorStore {
     directory: PathBuf,

@@ -29,6 +29,23 @@ const BATCH: usize = 4 * 1024 * 1024;
 /// A stream has one batch for each `write`, whose vectors are those of the block that was handed in, not a copy, and is
 /// flushed after each. A file has batches of about 4 MiB, because its footer lists them all; vectors are copied into them,
 /// unless a block is large enough to be a batch of its own.
+///
+/// ```
+/// use std::{path::Path};
+/// use leasehold::MemoryOwner;
+/// use leasehold_pipeline::{Document, ArrowSink, Place, Sink, Text};
+///
+/// # let block = MemoryOwner::from("A span is short.".to_owned()).into_shared();
+/// # let place = Place { path: Path::new("notes.txt").into(), line: 7, offset: 0 };
+/// # let document = Document { text: Text::new(block)?, place, consumed: 16 };
+/// let mut stream = Vec::new();
+/// let mut sink = ArrowSink::stream(&mut stream, 2, "memory")?;
+/// sink.write(&[document], MemoryOwner::from(vec![0.6, 0.8]))?;
+/// sink.finish()?;
+/// drop(sink);
+/// assert_eq!(stream[..4], [0xff; 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ArrowSink<W: Write> {
     writer: Writer<W>,
     target: String,

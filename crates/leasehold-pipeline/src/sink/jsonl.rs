@@ -12,6 +12,22 @@ use crate::{
 };
 
 /// Writes one JSON object per document: `{"text": .., "source": {"path": .., "line": ..}, "embedding": [..]}`.
+///
+/// ```
+/// use std::{path::Path};
+/// use leasehold::MemoryOwner;
+/// use leasehold_pipeline::{Document, JsonlSink, Place, Sink, Text};
+///
+/// # let block = MemoryOwner::from("A span is short.".to_owned()).into_shared();
+/// # let place = Place { path: Path::new("notes.txt").into(), line: 7, offset: 0 };
+/// # let document = Document { text: Text::new(block)?, place, consumed: 16 };
+/// let mut sink = JsonlSink::new(Vec::new(), "memory");
+/// sink.write(&[document], MemoryOwner::from(vec![0.5, 1.0]))?;
+/// sink.finish()?;
+/// let line = String::from_utf8(sink.into_inner())?;
+/// assert!(line.starts_with(r#"{"text":"A span is short.""#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct JsonlSink<W> {
     writer: W,

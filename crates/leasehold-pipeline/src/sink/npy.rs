@@ -16,6 +16,22 @@ const NPY_HEADER: usize = 128;
 /// Writes a NumPy array of f32, one row per document.
 ///
 /// The header states the number of rows, so it is written last; until then the file has none.
+///
+/// ```
+/// use std::{io::Cursor, path::Path};
+/// use leasehold::MemoryOwner;
+/// use leasehold_pipeline::{Document, NpySink, Place, Sink, Text};
+///
+/// # let block = MemoryOwner::from("A span is short.".to_owned()).into_shared();
+/// # let place = Place { path: Path::new("notes.txt").into(), line: 7, offset: 0 };
+/// # let document = Document { text: Text::new(block)?, place, consumed: 16 };
+/// let mut sink = NpySink::new(Cursor::new(Vec::new()), 2, "memory")?;
+/// sink.write(&[document], MemoryOwner::from(vec![0.6, 0.8]))?;
+/// sink.finish()?;
+/// let array = sink.into_inner().into_inner();
+/// assert_eq!(array.len(), 128 + 2 * size_of::<f32>());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct NpySink<W> {
     writer: W,

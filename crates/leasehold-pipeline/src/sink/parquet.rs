@@ -46,6 +46,23 @@ const SCHEMA: &str = "message embeddings {
 /// The file says that the lists are of fixed size, as readers that know Arrow understand. Paths, lines and texts are
 /// compressed with zstd; vectors are not, because their digits have no pattern. Rows are kept until they make a row group of
 /// about 32 MiB.
+///
+/// ```
+/// use std::{path::Path};
+/// use leasehold::MemoryOwner;
+/// use leasehold_pipeline::{Document, ParquetSink, Place, Sink, Text};
+///
+/// # let block = MemoryOwner::from("A span is short.".to_owned()).into_shared();
+/// # let place = Place { path: Path::new("notes.txt").into(), line: 7, offset: 0 };
+/// # let document = Document { text: Text::new(block)?, place, consumed: 16 };
+/// let mut file = Vec::new();
+/// let mut sink = ParquetSink::new(&mut file, 2, "memory")?;
+/// sink.write(&[document], MemoryOwner::from(vec![0.6, 0.8]))?;
+/// sink.finish()?;
+/// drop(sink);
+/// assert!(file.starts_with(b"PAR1") && file.ends_with(b"PAR1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ParquetSink<W: Write + Send> {
     writer: SerializedFileWriter<W>,
     target: String,

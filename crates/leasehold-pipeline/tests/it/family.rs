@@ -6,18 +6,18 @@ use leasehold_pipeline::{Model, Precision};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{cosine, pool, ragged, write_weights};
+use crate::support::{Random, cosine, pool, ragged, write_weights};
 
 /// A made-up model: its directory, and the same values for the oracle.
-struct Made {
-    directory: TempDir,
+pub(crate) struct Made {
+    pub(crate) directory: TempDir,
     config: Value,
     pooling: &'static str,
     tensors: HashMap<String, Vec<f64>>,
 }
 
 /// Makes a model as `config` says, with weights in no order and names that begin with `prefix`.
-fn make(config: &Value, prefix: &str, pooling: &'static str) -> Made {
+pub(crate) fn make(config: &Value, prefix: &str, pooling: &'static str) -> Made {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
     fs::create_dir(directory.path().join("1_Pooling")).unwrap();
@@ -89,11 +89,18 @@ impl Made {
         self.config[name].as_u64().unwrap() as usize
     }
 
-    fn embed(&self, ids: &[u32]) -> Vec<f64> {
+    pub(crate) fn embed(&self, ids: &[u32]) -> Vec<f64> {
         let width = self.size("hidden_size");
-        let first = match self.config["model_type"].as_str().unwrap() {
-            "bert" => 0,
-            _ => self.size("pad_token_id") + 1,
+        // RoBERTa numbers what is not padding from behind the number of the padding token, which all padding has.
+        let padding = match self.config["model_type"].as_str().unwrap() {
+            "bert" => None,
+            _ => Some(self.size("pad_token_id")),
+        };
+        let counted = |ids: &[u32]| ids.iter().filter(|id| Some(**id as usize) != padding).count();
+        let position = |place: usize| match padding {
+            None => place,
+            Some(padding) if ids[place] as usize == padding => padding,
+            Some(padding) => padding + counted(&ids[..=place]),
         };
         let table = |name: &str, row: usize| {
             self.tensors[&format!("embeddings.{name}_embeddings.weight")][row * width..][..width].to_vec()
@@ -102,7 +109,7 @@ impl Made {
             .iter()
             .enumerate()
             .map(|(place, id)| {
-                let kind = add(&table("position", first + place), &table("token_type", 0));
+                let kind = add(&table("position", position(place)), &table("token_type", 0));
                 self.norm("embeddings", &add(&table("word", *id as usize), &kind))
             })
             .collect();
@@ -228,7 +235,7 @@ fn worst(made: &Made, precision: Precision) -> f64 {
     passages.iter().zip(out.chunks_exact(width)).map(compare).fold(1.0, f64::min)
 }
 
-fn shape(model_type: &str, width: usize, heads: usize, wide: usize, activation: &str) -> Value {
+pub(crate) fn shape(model_type: &str, width: usize, heads: usize, wide: usize, activation: &str) -> Value {
     json!({
         "model_type": model_type, "hidden_size": width, "num_attention_heads": heads, "num_hidden_layers": 2,
         "intermediate_size": wide, "vocab_size": 40, "max_position_embeddings": 60, "hidden_act": activation,
@@ -257,6 +264,43 @@ fn every_shape_gives_what_the_slow_forward_pass_gives() {
         for (precision, least) in bounds {
             let worst = worst(&made, precision);
             assert!(worst >= least, "{precision:?}: {worst} for {config} with {pooling}");
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_in_whatever_batch_it_is() {
+    let shapes = [shape("bert", 24, 3, 40, "gelu"), shape("roberta", 36, 2, 70, "relu")];
+    let precisions = [Precision::F32, Precision::Bf16, Precision::Int16, Precision::Int8];
+    for (seed, (shape, precision)) in
+        shapes.iter().flat_map(|shape| precisions.map(|precision| (shape, precision))).enumerate()
+    {
+        let made = make(shape, "", if seed % 2 == 0 { "mean" } else { "cls" });
+        let model = Model::open(made.directory.path(), precision, pool()).unwrap();
+        let width = model.config().hidden_size;
+        let mut random = Random::new(seed as u64 + 1);
+        let rows: Vec<Vec<u32>> = (0..120)
+            .map(|_| {
+                let longest = [4, 20, 58][random.below(3)];
+                let length = 1 + random.below(longest);
+                (0..length).map(|_| random.below(40) as u32).collect()
+            })
+            .collect();
+        let mut workspace = model.workspace(pool(), 16 * 58).unwrap();
+        let mut embed = |rows: &[&Vec<u32>]| {
+            let mut batch = ragged(rows.len(), rows.iter().map(|row| row.len()).sum());
+            rows.iter().for_each(|row| batch.push_row(row).unwrap());
+            let mut out = vec![0.0; rows.len() * width];
+            model.embed(&batch, &mut workspace, &mut out).unwrap();
+            out.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
+        };
+        let alone: Vec<Vec<u32>> = rows.iter().map(|row| embed(&[row])).collect();
+        for case in 0..60 {
+            let picked: Vec<usize> = (0..=random.below(16)).map(|_| random.below(rows.len())).collect();
+            let together = embed(&picked.iter().map(|row| &rows[*row]).collect::<Vec<_>>());
+            for (row, vector) in picked.iter().zip(together.chunks_exact(width)) {
+                assert_eq!(vector, alone[*row], "{precision:?}, case {case}, row {row} of {picked:?}");
+            }
         }
     }
 }

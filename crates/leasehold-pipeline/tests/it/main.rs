@@ -28,5 +28,6 @@ mod source_parquet;
 mod store;
 mod summarize;
 mod support;
+mod tokenizers;
 mod top;
 mod window;

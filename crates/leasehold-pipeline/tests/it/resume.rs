@@ -313,10 +313,24 @@ fn the_digest_of_a_model_changes_with_each_of_its_files() {
     let directory = small_directory();
     let whole = Job::model(directory.path()).unwrap();
     assert_eq!(Job::model(directory.path()).unwrap(), whole);
-    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+    for name in ["config.json", "tokenizer.json", "model.safetensors", "sentence_bert_config.json"] {
         let before = fs::read(directory.path().join(name)).unwrap();
         fs::write(directory.path().join(name), &before[1..]).unwrap();
         assert_ne!(Job::model(directory.path()).unwrap(), whole, "{name}");
         fs::write(directory.path().join(name), before).unwrap();
+    }
+    let list = r#"[{"type": "sentence_transformers.models.Transformer", "path": ""},
+                   {"type": "sentence_transformers.models.Pooling", "path": "pooling"}]"#;
+    fs::create_dir(directory.path().join("pooling")).unwrap();
+    let mut known = vec![whole];
+    for (name, text) in [
+        ("tokenizer_config.json", "{}"),
+        ("modules.json", list),
+        ("pooling/config.json", r#"{"pooling_mode": "cls"}"#),
+    ] {
+        fs::write(directory.path().join(name), text).unwrap();
+        let digest = Job::model(directory.path()).unwrap();
+        assert!(!known.contains(&digest), "{name}");
+        known.push(digest);
     }
 }

@@ -51,6 +51,7 @@ pub(crate) fn small_directory() -> TempDir {
         config["vocab_size"] = 30_522.into();
         config["max_position_embeddings"] = 512.into();
     });
+    file(&directory, "sentence_bert_config.json", br#"{"max_seq_length": 256}"#);
     let tokenizer = model_directory().join("tokenizer.json");
     fs::copy(tokenizer, directory.path().join("tokenizer.json")).unwrap();
     directory

@@ -181,3 +181,19 @@ fn impossible_passages_are_refused_with_the_reason() {
     }
     assert!(Windows::new(small_encoder(), 10, 7).is_ok());
 }
+
+#[test]
+fn parts_of_a_word_that_is_longer_than_a_passage_fit_too() {
+    // The rest of a word has other tokens than it has in the word.
+    let text = "pneumonoultramicroscopicsilicovolcanoconiosis unrevokability ".repeat(30);
+    for window in 3..14 {
+        let (_, found) = passages(&text, window, 0);
+        let mut whole = String::new();
+        for passage in &found {
+            let slice = passage.text().unwrap();
+            assert!(tokens(slice) <= window - 2, "{} tokens, not {}: {slice:?}", tokens(slice), window - 2);
+            whole.extend(slice.split_whitespace());
+        }
+        assert_eq!(whole, text.split_whitespace().collect::<String>());
+    }
+}
