@@ -40,21 +40,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The form of the state file.
 const VERSION: u32 = 1;
 
-<<<<<<< HEAD
 /// The option for input on which a run without it ends, so it has written the same up to there.
 const MAY_BE_ADDED: &str = "--invalid";
 
-/// The files that make a model what it is; not every one has the second and the third.
-const MODEL_FILES: [&str; 5] = [
-    "config.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-    "tokenizer.json",
-    "model.safetensors",
-];
-
-=======
->>>>>>> model
 /// Everything that decides what a run writes; only the same job can be gone on with.
 ///
 /// ```

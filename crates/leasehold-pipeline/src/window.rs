@@ -95,24 +95,16 @@ impl Stage for Windows {
     fn process(&mut self, document: Document, output: &mut Emit<'_, Document>) -> Result<(), StageError> {
         let text = document.text()?;
         let mut cut = Cut::new(self.encoder.tokenizer(), text, self.body, self.overlap);
-<<<<<<< HEAD
-        let Some(first) = cut.next()? else { return Ok(output.send(document)?) };
-        let Some(mut next) = cut.next()? else { return Ok(output.send(document)?) };
-        let mut passages = Passages::new((self.follows_lines)(&document.place));
-        output.send(passages.next(&document, first)?)?;
-=======
         let first = cut.next()?;
-        let mut passages = Passages::new(&document, (self.follows_lines)(&document.place));
+        let mut passages = Passages::new((self.follows_lines)(&document.place));
         let Some(mut next) = cut.next()? else {
             // White space around the words may have tokens too.
             if let Some(end) = cut.excess_of_all()? {
-                return Ok(output.send(passages.passage(text, first.unwrap_or(0..end))?)?);
+                return Ok(output.send(passages.next(&document, first.unwrap_or(0..end))?)?);
             }
             return Ok(output.send(document)?);
         };
-        let first = first.unwrap_or_default();
-        output.send(passages.passage(text, first)?)?;
->>>>>>> model
+        output.send(passages.next(&document, first.unwrap_or_default())?)?;
         loop {
             output.send(passages.next(&document, next)?)?;
             next = match cut.next()? {
