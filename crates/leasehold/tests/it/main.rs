@@ -29,6 +29,8 @@ mod sealed;
 mod sequence;
 mod shared;
 mod sources;
+#[cfg(feature = "tracing")]
+mod subscriber;
 mod support;
 mod watched;
 mod windows;
