@@ -29,7 +29,7 @@ mod sealed;
 mod sequence;
 mod shared;
 mod sources;
-#[cfg(feature = "tracing")]
+#[cfg(all(feature = "tracing", not(miri)))]
 mod subscriber;
 mod support;
 mod watched;

@@ -6,7 +6,7 @@ use leasehold::MemoryPool;
 use tracing::subscriber::with_default;
 use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::support::{catch, poll_once};
+use crate::support::{alone, catch, poll_once};
 
 struct Angry;
 
@@ -34,6 +34,10 @@ impl Subscriber for Angry {
 
 #[test]
 fn a_rent_whose_subscriber_panics_leaves_the_queue() {
+    // What subscribers are interested in is remembered for all threads.
+    if !alone("subscriber::a_rent_whose_subscriber_panics_leaves_the_queue") {
+        return;
+    }
     let pool = MemoryPool::builder().build_bounded(4096);
     let owner = pool.try_rent::<u8>(4096).unwrap();
     let mut waits = pool.rent::<u8>(4096);
@@ -45,6 +49,10 @@ fn a_rent_whose_subscriber_panics_leaves_the_queue() {
 
 #[test]
 fn a_buffer_that_was_made_while_a_subscriber_panics_stays_in_the_pool() {
+    // What subscribers are interested in is remembered for all threads.
+    if !alone("subscriber::a_buffer_that_was_made_while_a_subscriber_panics_stays_in_the_pool") {
+        return;
+    }
     let pool = MemoryPool::builder().build_bounded(4096);
     assert!(with_default(Angry, || catch(|| pool.try_rent::<u8>(4096).is_ok())).is_err());
     assert!(pool.outstanding().is_empty());
