@@ -188,12 +188,15 @@ impl<T: Send + 'static> MemoryOwner<T> {
 
 impl<T> MemoryOwner<T> {
     /// Where the buffer was rented or the owner made. For `into()` and `collect()`, which do not say who called them, a place in
-    /// the standard library; `MemoryOwner::from` and the constructors know better.
+    /// the standard library; `MemoryOwner::from`, `MemoryOwner::from_iter` and the constructors know better.
     ///
     /// # Examples
     /// ```
     /// let owner = leasehold::MemoryPool::shared().rent::<u8>(16);
     /// assert!(owner.created_at().unwrap().file().ends_with(".rs"));
+    ///
+    /// let owner = leasehold::MemoryOwner::from_iter(0..3);
+    /// assert_eq!(owner.created_at().unwrap().file(), file!());
     /// ```
     pub fn created_at(&self) -> Option<&'static Location<'static>> {
         self.0.created()

@@ -25,6 +25,9 @@ use crate::raw::{ALIGNMENT, Settings, Store};
 #[must_use]
 pub struct PoolBuilder {
     settings: Settings,
+    /// The quarantine of the guard pages that are the backing.
+    #[cfg(unix)]
+    guarded: Option<usize>,
 }
 
 /// The strictest alignment that a pool can give: a huge page.
@@ -44,12 +47,19 @@ impl PoolBuilder {
                 quarantine: 0,
                 exact: false,
             },
+            #[cfg(unix)]
+            guarded: None,
         }
     }
 
     /// Where the memory comes from; the [`Heap`] if nothing is said. With a backing that gives whole pages, no buffer is
-    /// smaller than one.
+    /// smaller than one. Takes the place of guard pages that were asked for before.
     pub fn backing(mut self, backing: impl Backing) -> PoolBuilder {
+        #[cfg(unix)]
+        {
+            self.guarded = None;
+            self.settings.exact = false;
+        }
         self.settings.backing = Arc::new(backing);
         self
     }
@@ -99,6 +109,10 @@ impl PoolBuilder {
     /// back; and what has come back is filled, and looked at when it is next rented or let go. Costs two passes over the
     /// memory of each rent.
     ///
+    /// Between buffers is nothing to look at: a rent of exactly a size class has no slack, and a write behind it, or one that
+    /// leaps over the slack of another, is not found. [`guard_pages`](Self::guard_pages) finds those, and together with it
+    /// this finds what overruns a rent by less than the 63 bytes at most that are left before the guard.
+    ///
     /// # Panics
     /// Not here, but where a violation is found: in the drop of an owner, or in a rent. The message names the line that
     /// rented the buffer last. While the thread panics already it is printed instead.
@@ -108,7 +122,8 @@ impl PoolBuilder {
     }
 
     /// As [`poison`](Self::poison), and keeps the last `bytes` that came back out of circulation, so that a late write hits
-    /// them and not the next tenant.
+    /// them and not the next tenant. With [`guard_pages`](Self::guard_pages) they are inaccessible meanwhile, and their guards
+    /// count.
     pub fn quarantine(mut self, bytes: usize) -> PoolBuilder {
         self.settings.quarantine = bytes;
         self
@@ -127,20 +142,30 @@ impl PoolBuilder {
     /// ```
     #[cfg(unix)]
     pub fn guard_pages(mut self, quarantine: usize) -> PoolBuilder {
-        self.settings.backing = Arc::new(GuardPages::new().quarantine(quarantine));
+        self.guarded = Some(quarantine);
         self.settings.exact = true;
         self
     }
 
     /// A pool without a budget.
     pub fn build(self) -> MemoryPool {
-        MemoryPool { handle: Arc::new(Handle { store: Store::new(self.settings) }) }
+        MemoryPool { handle: Arc::new(Handle { store: Store::new(self.settle()) }) }
     }
 
     /// A pool that never holds more than `budget` bytes, rented and idle, and whose rents wait for their turn.
     pub fn build_bounded(mut self, budget: usize) -> BoundedPool {
         self.settings.budget = budget;
-        BoundedPool::new(Handle { store: Store::new(self.settings) })
+        BoundedPool::new(Handle { store: Store::new(self.settle()) })
+    }
+
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no guard pages"))]
+    fn settle(mut self) -> Settings {
+        #[cfg(unix)]
+        if let Some(quarantine) = self.guarded {
+            let quarantine = quarantine.max(self.settings.quarantine);
+            self.settings.backing = Arc::new(GuardPages::new().quarantine(quarantine));
+        }
+        self.settings
     }
 }
 

@@ -13,7 +13,8 @@ use crate::raw::{Outstanding, Store};
 pub struct OutstandingRent {
     /// Where it was rented.
     pub rented_at: Option<&'static Location<'static>>,
-    /// Bytes in the buffer: those of its size class.
+    /// Bytes in the buffer: those of its size class, which may be a quarter more than were asked for. How many those were
+    /// nobody notes.
     pub bytes: usize,
     /// How long ago. A thread looks at the clock every few milliseconds of steady use only, so it may be less by as much.
     pub age: Duration,

@@ -41,8 +41,18 @@ pub struct ClassStats {
     pub rents: u64,
     /// Buffers that had to be made for them, or were reserved.
     pub misses: u64,
-    /// Buffers that threads returned beyond those that they had rented themselves.
+    /// Buffers that threads have returned beyond those that they had rented, summed over the threads: the balance as it is
+    /// now, not a count of returns. Two threads that return as many of each other's buffers as of their own rents show
+    /// zero, and a thread that rents what others return shows less again. So many buffers at least were returned by another
+    /// thread than the one that rented them. Buffers above 1 MiB are not counted.
     pub returned_elsewhere: u64,
+}
+
+impl ClassStats {
+    /// Rents that were served with a buffer that was there already.
+    pub fn hits(&self) -> u64 {
+        self.rents.saturating_sub(self.misses)
+    }
 }
 
 impl PoolStats {
@@ -75,12 +85,17 @@ impl PoolStats {
     pub fn misses(&self) -> u64 {
         self.classes.iter().map(|class| class.misses).sum()
     }
+
+    /// The balance of returns by other threads than those that rented; see [`ClassStats::returned_elsewhere`].
+    pub fn returned_elsewhere(&self) -> u64 {
+        self.classes.iter().map(|class| class.returned_elsewhere).sum()
+    }
 }
 
 #[cfg(feature = "metrics")]
 impl PoolStats {
     /// Hands the figures to the recorder of the [`metrics`] crate, labelled with the name of the pool: the gauges
-    /// `leasehold_pool_{rented,idle,peak,budget}_bytes` and `leasehold_pool_waiting`, and the counters
+    /// `leasehold_pool_{rented,idle,peak,budget}_bytes`, `leasehold_pool_waiting` and `leasehold_pool_returned_elsewhere`, and the counters
     /// `leasehold_pool_{rents,misses,waited}_total` and `leasehold_heavy_barriers_total`. Call it as often as the figures are
     /// collected.
     ///
@@ -94,6 +109,8 @@ impl PoolStats {
         gauge("leasehold_pool_idle_bytes", self.idle_bytes);
         gauge("leasehold_pool_peak_bytes", self.peak_bytes);
         gauge("leasehold_pool_waiting", self.waiting);
+        metrics::gauge!("leasehold_pool_returned_elsewhere", "pool" => pool.to_owned())
+            .set(self.returned_elsewhere() as f64);
         if let Some(budget) = self.budget {
             gauge("leasehold_pool_budget_bytes", budget);
         }

@@ -29,6 +29,8 @@ mod sealed;
 mod sequence;
 mod shared;
 mod sources;
+#[cfg(all(feature = "tracing", not(miri)))]
+mod subscriber;
 mod support;
 mod watched;
 mod windows;

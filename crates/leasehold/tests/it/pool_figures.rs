@@ -58,6 +58,8 @@ fn what_threads_return_beyond_what_they_rented_counts_as_returned_elsewhere() {
         .unwrap();
         let ClassStats { rented, returned_elsewhere, .. } = class(&pool, 1024);
         assert_eq!((rented, returned_elsewhere), (0, 10 * round));
+        assert_eq!(pool.stats().returned_elsewhere(), 10 * round);
+        assert_eq!(class(&pool, 1024).hits(), pool.stats().hits());
     }
     let ClassStats { rents, misses, idle, .. } = class(&pool, 1024);
     // How many had to be made depends on how many this thread kept when another one asked.

@@ -1,9 +1,12 @@
 //! Pools that look for writes where no tenant is.
 #![expect(unsafe_code, reason = "what is caught is what unsafe code does")]
 
+use std::sync::Arc;
+
 use leasehold::{MemoryOwner, MemoryPool};
 
 use crate::support::catch;
+use crate::watched::Watched;
 
 /// Writes through a pointer that has no right to.
 fn stray(pointer: *mut u8, offset: usize) {
@@ -99,4 +102,44 @@ fn while_a_thread_panics_a_violation_is_only_told() {
         panic!("first");
     });
     assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "first");
+}
+
+#[cfg(unix)]
+#[test]
+fn behind_guard_pages_a_write_into_what_is_left_before_the_guard_is_found() {
+    let pool = MemoryPool::builder().poison(true).guard_pages(1 << 20).build();
+    let mut owner = pool.rent::<u8>(100);
+    let line = line!() - 1;
+    stray(owner.as_mut_ptr(), 100);
+    let message = message(|| drop(owner));
+    assert!(message.contains(&format!("pool_watch.rs:{line}")), "{message}");
+    assert!(message.ends_with("was written to beyond its end: at byte 100"), "{message}");
+    let mut next = pool.rent::<u8>(100);
+    next.fill(1);
+    drop(next);
+    assert_eq!(pool.idle_bytes(), 0, "what is right goes to the backing at once");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_quarantine_or_zeros_behind_guard_pages_complain_of_nothing_that_is_right() {
+    let pool = MemoryPool::builder().zero_on_return(true).quarantine(1 << 16).guard_pages(0).build();
+    for len in [1, 64, 100, 4096, 5000] {
+        let mut owner = pool.rent::<u8>(len);
+        assert!(owner.iter().all(|&byte| byte == 0));
+        owner.fill(7);
+    }
+    assert_eq!(pool.stats().rented_bytes, 0);
+    assert_eq!(pool.idle_bytes(), 0);
+}
+
+#[test]
+fn a_quarantine_ends_when_the_last_buffer_of_a_closed_pool_comes_back() {
+    let watched = Watched::new();
+    let pool = MemoryPool::builder().backing(Arc::clone(&watched)).quarantine(1 << 20).build();
+    let (first, second) = (pool.rent::<u8>(4096), pool.rent::<u8>(4096));
+    drop(first);
+    drop(pool);
+    drop(second);
+    assert_eq!(watched.held(), 0);
 }

@@ -403,7 +403,8 @@ pub(super) fn sweep_all(store: &Store) {
 pub(super) struct Seen {
     pub(super) idle: usize,
     pub(super) rents: u64,
-    /// Blocks that a thread returned beyond those that it had rented.
+    /// Blocks that threads hold or gave to depots beyond those that they got there: net, so what a thread rented and another
+    /// returned makes up for what it returned for another.
     pub(super) foreign: u64,
 }
 

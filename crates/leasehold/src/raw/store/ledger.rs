@@ -198,25 +198,33 @@ impl Store {
         let granted = self.look_until_settled(|ledger| {
             if ledger.queue.is_empty() { self.look(ledger, class) } else { Look::Nothing }
         });
-        self.redeem(granted.ok_or(Shortage::Exhausted)?, class, len, site)
+        let rented = match granted {
+            Some(grant) => self.redeem(grant, class, len, site),
+            None => Err(Shortage::Exhausted),
+        };
+        self.serve_latecomers();
+        rented
     }
 
-    /// Looks, and frees what has to be freed, until the look succeeds or is in vain.
+    /// Looks, and frees what has to be freed, until the look succeeds or is in vain. The caller calls `serve_latecomers` when
+    /// somebody answers for what was found.
     fn look_until_settled(&self, look: impl Fn(&mut Ledger) -> Look) -> Option<Grant> {
-        let found = loop {
+        loop {
             let looked = look(&mut lock(&self.ledger));
             match looked {
-                Look::Found(grant) => break Some(grant),
+                Look::Found(grant) => return Some(grant),
                 // With no lock held: a backing may ask its pool.
                 Look::Free(class, blocks) => self.discard_quietly(class, blocks),
-                Look::Nothing => break None,
+                Look::Nothing => return None,
             }
-        };
-        // Who queued up while we made room did not see that room.
+        }
+    }
+
+    /// Serves who queued up while we made room, and did not see that room. Calls wakers, which may panic.
+    fn serve_latecomers(&self) {
         if self.has(PRESSED) {
             self.serve();
         }
-        found
     }
 
     /// Queues up for `len` elements.
@@ -233,8 +241,9 @@ impl Store {
             }
             ledger.queue.len()
         };
-        events::queued(class, waiting);
+        // First, so that it leaves the queue when a subscriber or the backing panics.
         let queued = Queued { store: Arc::clone(self), waiter, len, site, _elements: PhantomData };
+        events::queued(class, waiting);
         self.take_everything_back();
         self.serve();
         Ok(queued)
@@ -330,13 +339,15 @@ impl Store {
     /// A store with a budget of its own, which is taken out of this one's while it lives. `None` when so much is not free.
     pub(crate) fn share(self: &Arc<Self>, bytes: usize) -> Option<Arc<Store>> {
         self.take_everything_back();
-        self.look_until_settled(|ledger| match ledger {
+        let found = self.look_until_settled(|ledger| match ledger {
             _ if !ledger.queue.is_empty() => Look::Nothing,
             _ if ledger.charge_bytes(bytes) => Look::Found(Grant::Charge),
             _ => self.look_for_room(ledger, bytes),
-        })?;
+        });
+        let parent = found.map(|_| Parent { store: Arc::clone(self), bytes });
+        self.serve_latecomers();
         let settings = Settings { budget: bytes, ..self.settings.clone() };
-        Some(Store::with_parent(settings, Some(Parent { store: Arc::clone(self), bytes })))
+        parent.map(|parent| Store::with_parent(settings, Some(parent)))
     }
 }
 

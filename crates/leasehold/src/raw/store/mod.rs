@@ -70,6 +70,8 @@ pub(crate) struct Settings {
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
 pub(crate) struct Store {
     settings: Settings,
+    /// Of the backing, which is asked once: layouts that depend on it must be the same at the end as at the beginning.
+    granularity: usize,
     /// [`OPEN`], or why threads keep nothing to themselves.
     mode: AtomicUsize,
     /// When idle memory is looked through next.
@@ -133,6 +135,7 @@ impl Store {
             caches: Mutex::new(Vec::new()),
             departed: Mutex::new([Seen::default(); CACHED_CLASSES]),
             ledger: Mutex::new(Ledger::new(settings.budget)),
+            granularity: settings.backing.granularity(),
             settings,
             _parent: parent,
         })
@@ -167,9 +170,8 @@ impl Store {
     #[cold]
     #[inline(never)]
     fn class_for_bytes(&self, bytes: Option<usize>) -> Result<usize, Shortage> {
-        let granularity = self.settings.backing.granularity();
         let bytes = bytes.filter(|&bytes| bytes <= LARGEST);
-        let bytes = bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(granularity));
+        let bytes = bytes.and_then(|bytes| bytes.max(1).checked_next_multiple_of(self.granularity));
         bytes.filter(|&bytes| bytes <= LARGEST).map(class_of).ok_or(Shortage::TooLarge)
     }
 
@@ -189,8 +191,10 @@ impl Store {
         }
         let cache = if class < CACHED_CLASSES { cache::select(self) } else { None };
         if let Some(block) = cache.and_then(|cache| cache.take_slow(self, class)) {
+            // A sweep calls the backing and subscribers, which may panic.
+            let unclaimed = Unclaimed { store: self, class, block };
             self.sweep_if_due(block.rented_at());
-            return Ok(block);
+            return Ok(unclaimed.claim());
         }
         let now = clock::now();
         self.sweep_if_due(now);
@@ -345,7 +349,7 @@ impl Store {
     /// As [`make`](Self::make), when the budget is taken care of.
     fn make_charged(self: &Arc<Self>, class: usize, bytes: usize) -> Result<&'static Block, Shortage> {
         let room = if self.settings.exact {
-            bytes.max(1).next_multiple_of(ALIGNMENT.max(self.settings.backing.granularity()))
+            bytes.max(1).next_multiple_of(ALIGNMENT.max(self.granularity))
         } else {
             bytes_of(class)
         };
@@ -366,8 +370,10 @@ impl Store {
         unsafe { block.settle(source) };
         std::mem::forget(charge);
         lock(&self.ledger).enter(block, class);
+        // A subscriber may panic.
+        let unclaimed = Unclaimed { store: self, class, block };
         events::made(class);
-        Ok(block)
+        Ok(unclaimed.claim())
     }
 
     /// What to ask of the backing for a block of `room` bytes.
@@ -381,7 +387,7 @@ impl Store {
         // Not under a budget, which the page to spare would count against.
         self.settings.alignment == ALIGNMENT
             && self.settings.budget == usize::MAX
-            && self.settings.backing.granularity() == 1
+            && self.granularity == 1
             && room >= COLOURED
             && !self.settings.exact
     }
@@ -420,6 +426,9 @@ impl Store {
     unsafe fn release_memory(&self, block: &'static Block) {
         // SAFETY: the hold is exclusive.
         let &Source { base, room, extra, .. } = unsafe { block.source() };
+        // Also when the backing panics.
+        // SAFETY: `make_charged` put the count there. It is not the last: the caller's reference has one of its own.
+        let _count = unsafe { Arc::from_raw(extra.cast::<Store>()) };
         let offset = if self.is_coloured(room) { base.addr() % PAGE } else { 0 };
         // SAFETY: `make_charged` added the offset, to memory that begins at a page.
         let memory = unsafe { base.cast::<u8>().sub(offset) };
@@ -429,8 +438,6 @@ impl Store {
         unsafe { self.settings.backing.release(memory, self.layout_of(room)) };
         // SAFETY: the hold is exclusive and ends here.
         unsafe { free(block) };
-        // SAFETY: `make_charged` put the count there. It is not the last: the caller's reference has one of its own.
-        drop(unsafe { Arc::from_raw(extra.cast::<Store>()) });
     }
 }
 
@@ -448,6 +455,28 @@ impl Drop for Charge<'_> {
         if self.serves && self.store.has(PRESSED) {
             self.store.serve();
         }
+    }
+}
+
+/// A block on its way to who rents it. When something panics first, it stays idle.
+struct Unclaimed<'a> {
+    store: &'a Store,
+    class: usize,
+    block: &'static Block,
+}
+
+impl Unclaimed<'_> {
+    fn claim(self) -> &'static Block {
+        let block = self.block;
+        std::mem::forget(self);
+        block
+    }
+}
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        self.store.put_all_idle(vec![(self.block, self.class)]);
+        self.store.settle_returns();
     }
 }
 
@@ -510,10 +539,14 @@ unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usiz
     unsafe { Arc::increment_strong_count(store) };
     // SAFETY: as above; the count that is dropped is the one just added.
     let store = unsafe { Arc::from_raw(store) };
-    if store.settings.exact || store.is_closed() && !store.watch.is_attentive() {
-        store.discard_all(class, vec![block]);
-    } else if store.watch.is_attentive() {
+    if store.watch.is_attentive() {
         store.put_all_idle(store.watch.give_back(block, class));
+        if store.is_closed() {
+            // Nobody comes to end the quarantine, and what is in it keeps the store.
+            store.put_all_idle(store.watch.empty());
+        }
+    } else if store.settings.exact || store.is_closed() {
+        store.discard_all(class, vec![block]);
     } else {
         let kept = class < CACHED_CLASSES
             && store.lets_threads_keep()

@@ -51,7 +51,9 @@ impl Watch {
             (false, true) => Fill::Zeros,
             (false, false) => Fill::Nothing,
         };
-        Watch { fill, quarantine: settings.quarantine, state: Mutex::new(State::default()) }
+        // Memory of one's own never comes into circulation; its quarantine is the backing's.
+        let quarantine = if settings.exact { 0 } else { settings.quarantine };
+        Watch { fill, quarantine, state: Mutex::new(State::default()) }
     }
 
     /// Whether every return has to come by here.
@@ -139,10 +141,15 @@ impl Watch {
 }
 
 impl Store {
-    /// Puts what may go into circulation into the depots.
+    /// Puts what may go into circulation into the depots. Frees it where every rent has memory of its own, since that need
+    /// not be as large as its class.
     pub(super) fn put_all_idle(&self, blocks: Vec<(&'static Block, usize)>) {
         for (block, class) in blocks {
-            self.put_idle(class, 1, [block]);
+            if self.settings.exact {
+                self.discard_all(class, vec![block]);
+            } else {
+                self.put_idle(class, 1, [block]);
+            }
         }
     }
 }
