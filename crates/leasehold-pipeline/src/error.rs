@@ -56,7 +56,7 @@ pub enum SourceError {
     /// A passage or record longer than the source's memory, of a kind that has to be read into memory as a whole.
     #[error(
         "{}:{line}: a passage or record here is longer than {most} bytes; split the input, give it more memory \
-         (--memory), or name it as a plain file where it is a stream",
+         (--memory), or name it as a plain file where it is a stream of text",
         path.display()
     )]
     TooLong {

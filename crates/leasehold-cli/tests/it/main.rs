@@ -7,6 +7,7 @@ mod commands;
 mod embed;
 mod formats;
 mod invalid;
+mod memory;
 mod mistakes;
 mod resume;
 #[cfg(unix)]
