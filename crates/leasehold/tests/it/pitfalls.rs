@@ -487,6 +487,14 @@ fn pitfall_14_no_two_pooled_buffers_share_a_cache_line() {
     assert!(owners.iter().all(|owner| owner.as_ptr().addr() % 64 == 0));
 }
 
+#[test]
+fn pitfall_14_large_pooled_buffers_begin_at_different_places_of_a_page() {
+    let pool = MemoryPool::new();
+    let owners: Vec<_> = (0..16).map(|_| pool.rent::<u8>(128 << 10)).collect();
+    let places: HashSet<_> = owners.iter().map(|owner| owner.as_ptr().addr() % 4096).collect();
+    assert_eq!(places.len(), owners.len());
+}
+
 fn first_of(memory: &ReadOnlyMemory<u8>) -> u8 {
     match memory.span() {
         Ok(span) => span[0],
