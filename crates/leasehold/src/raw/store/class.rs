@@ -6,7 +6,7 @@ pub(crate) const ALIGNMENT: usize = 64;
 pub(super) const LARGEST: usize = if cfg!(leasehold_loom) {
     128
 } else if cfg!(miri) {
-    1 << 21
+    1 << 24
 } else {
     1 << (usize::BITS - 2)
 };
