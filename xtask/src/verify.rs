@@ -73,7 +73,7 @@ const MIRI_EXCHANGE: [(&str, &[&str]); 3] = [
     ("leasehold-io --features compio-buf,monoio", &["compio::", "the_traits"]),
 ];
 
-/// Both aliasing models: the interpreter uses one processor. Seeds take half an hour each, so they can be had in portions.
+/// Both aliasing models: the interpreter uses one processor. Many seeds take hours, so they can be had in portions.
 pub fn miri(arguments: &[String]) -> Outcome {
     let seeds = match arguments {
         [] => None,
