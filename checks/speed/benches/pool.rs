@@ -8,7 +8,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use by_hand::{Bytes, Stateless};
-use check_speed::{Goal, LOCKED, Row, Sample, Table, beside, handover, item_by_item};
+use check_speed::{
+    Goal, LOCKED, MANY, Row, Table, at_a_time, at_once, beside, elsewhere, handover, item_by_item, seen,
+    through_a_channel,
+};
 use leasehold::{BoundedPool, MemoryOwner, MemoryPool};
 use lockfree_object_pool::LinearObjectPool;
 use mimalloc::MiMalloc;
@@ -32,8 +35,6 @@ const SIZES: [Size; 4] = [
 ];
 /// The size of the rows in which the size makes no difference.
 const FOUR_KIB: Size = Size { label: "4 KiB", len: 4 << 10, one_out: "leasehold, 4 KiB" };
-/// Buffers that are out at the same time in the rows of many.
-const MANY: usize = 64;
 /// Calls in a turn of a row of two threads.
 const TIMES: u64 = 50_000;
 const CHANNEL_ALONE: &str = "nothing but the channel";
@@ -97,12 +98,6 @@ impl PoolAllocator<Vec<u8>> for Buffers {
     }
 }
 
-/// Makes the compiler believe that a buffer at `ptr` is used.
-#[inline(always)]
-fn seen(ptr: *const u8) -> u64 {
-    u64::from(!black_box(ptr).is_null())
-}
-
 #[inline(always)]
 fn rent(len: usize) -> MemoryOwner<u8> {
     MemoryPool::shared().rent(black_box(len))
@@ -147,12 +142,6 @@ fn one_out<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
     for_each_peer!(peers, len, row);
 }
 
-/// Takes one out and puts it back.
-fn at_a_time<T>(mut take: impl FnMut() -> T, ptr: impl Fn(&mut T) -> *const u8) -> impl FnMut() -> u64 {
-    #[inline(always)]
-    move || seen(ptr(&mut take()))
-}
-
 /// A rent that has its memory at once, as a future that is ready.
 fn budgeted<'a>(table: &mut Table<'a>, bounded: &'a BoundedPool) {
     let len = FOUR_KIB.len;
@@ -186,21 +175,6 @@ fn many_out<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
         };
     }
     for_each_peer!(peers, len, row);
-}
-
-/// Takes 64 out, then puts them back in the order in which they came. Counts each.
-fn at_once<T>(mut take: impl FnMut() -> T, ptr: impl Fn(&mut T) -> *const u8) -> impl FnMut() -> u64 {
-    let mut out = Vec::with_capacity(MANY);
-    move || {
-        let mut counted = 0;
-        for _ in 0..MANY {
-            let mut taken = take();
-            counted += seen(ptr(&mut taken));
-            out.push(taken);
-        }
-        out.clear();
-        counted
-    }
 }
 
 fn two_threads<'a>(table: &mut Table<'a>, peers: &'a Peers, size: &Size) {
@@ -242,10 +216,6 @@ fn payload() -> [u64; 3] {
     black_box([1; 3])
 }
 
-fn elsewhere<T: Send>(take: impl FnMut() -> T, ptr: impl Fn(&mut T) -> *const u8 + Send) -> Option<Sample> {
-    handover(take, move |mut taken| seen(ptr(&mut taken)))
-}
-
 fn sent<'a>(table: &mut Table<'a>, peers: &'a Peers) {
     let Size { label, len, .. } = FOUR_KIB;
     let name = |who: &str| format!("{who}, {label}, sent through a channel");
@@ -258,11 +228,4 @@ fn sent<'a>(table: &mut Table<'a>, peers: &'a Peers) {
         };
     }
     for_each_peer!(peers, len, row);
-}
-
-fn through_a_channel<T: Send>(
-    take: impl FnMut() -> T,
-    ptr: impl Fn(&mut T) -> *const u8 + Send,
-) -> Option<Sample> {
-    item_by_item(take, move |mut taken| seen(ptr(&mut taken)))
 }

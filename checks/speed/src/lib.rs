@@ -5,6 +5,7 @@
 //! millisecond at a time, in turns with all the others, the best turn counts, and what is printed beside the
 //! nanoseconds is the ratio to one locked instruction, measured in the same turns.
 
+mod buffers;
 mod channel;
 #[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "clocks and processor sets are system calls"))]
 mod clock;
@@ -18,6 +19,7 @@ mod ring;
 mod table;
 mod trace;
 
+pub use buffers::{MANY, at_a_time, at_once, elsewhere, seen, through_a_channel};
 pub use channel::item_by_item;
 pub use clock::{Clock, OnProcessor, processors};
 pub use opaque::opaque;
