@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use crate::assembly::{build_probe, output};
 use crate::root;
@@ -88,19 +89,34 @@ impl Counts {
 
 /// The fewest of some runs: on a busy machine a thread looks at the clock more often, between its rents.
 fn count_undisturbed() -> Result<Vec<(String, u64)>, Box<dyn Error>> {
-    let mut fewest = count()?;
-    for _ in 1..RUNS {
-        for (row, again) in fewest.iter_mut().zip(count()?) {
-            row.1 = row.1.min(again.1);
+    let probe = build_probe()?;
+    let workers = thread::available_parallelism()?.get();
+    let work = |worker| -> Result<Vec<_>, String> {
+        let runs = (worker..RUNS).step_by(workers);
+        runs.map(|run| count(&probe, run).map_err(|error| error.to_string())).collect()
+    };
+    let counted = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+        workers.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    let mut fewest: Option<Vec<(String, u64)>> = None;
+    for runs in counted {
+        for rows in runs.map_err(|_| "a worker panicked")?? {
+            let Some(fewest) = &mut fewest else {
+                fewest = Some(rows);
+                continue;
+            };
+            for (row, again) in fewest.iter_mut().zip(rows) {
+                row.1 = row.1.min(again.1);
+            }
         }
     }
-    Ok(fewest)
+    fewest.ok_or_else(|| "there was no run".into())
 }
 
-fn count() -> Result<Vec<(String, u64)>, Box<dyn Error>> {
-    let probe = build_probe()?;
-    let report = probe.with_file_name(format!("probe-{}.callgrind", std::process::id()));
-    let counted = callgrind(&probe, &report);
+fn count(probe: &Path, run: usize) -> Result<Vec<(String, u64)>, Box<dyn Error>> {
+    let report = probe.with_file_name(format!("probe-{}-{run}.callgrind", std::process::id()));
+    let counted = callgrind(probe, &report);
     let text = fs::read_to_string(&report);
     // The report is of no use to anybody else; failing to remove it is no failure.
     let _ = fs::remove_file(&report);

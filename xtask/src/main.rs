@@ -3,6 +3,7 @@
 mod api;
 mod assembly;
 mod instructions;
+mod meetings;
 mod minimal;
 mod orderings;
 mod verify;
@@ -22,11 +23,16 @@ cargo xtask COMMAND
   semver REVISION      whether they break who uses them as they were at that revision; needs cargo-semver-checks
   loom                 every model of the core, three preemptions
   orderings [PLACE]    weakens each memory ordering, or those of a file or line, in turn; a model must notice
-  miri [--seeds A..B]  the core's tests under miri: strict provenance, stacked and tree borrows; with --seeds
-                       those of the pool's edges too, with each seed from A up to B, 0..16 unless told
+  miri                 the core's tests under miri: strict provenance, stacked and tree borrows
+  miri --seeds [A..B [MODULE..]]
+                       those in which threads meet or addresses come again, of all modules or of some, with each
+                       seed from A up to B, 0..16 unless told
   fences               the core's tests with fences in place of membarrier
-  tsan                 the core's tests and the stress program under ThreadSanitizer
-  asan                 the core's tests and the stress program under AddressSanitizer
+  tsan [--soak SECONDS]
+                       the libraries' tests and the stress program's under ThreadSanitizer, or threads that come
+                       and go for so long
+  asan [--soak SECONDS]
+                       the same under AddressSanitizer
   arm                  the core's and the model's tests on 64-bit ARM, emulated by qemu-aarch64
   bugs                 the stress program must find each planted bug
   fuzz [SECONDS]       random operations on handles, then on pools, against their oracles
@@ -57,8 +63,8 @@ fn main() -> ExitCode {
         "loom" => verify::loom(),
         "miri" => verify::miri(rest),
         "fences" => verify::fences(),
-        "tsan" => verify::sanitizer("thread"),
-        "asan" => verify::sanitizer("address"),
+        "tsan" => verify::sanitizer("thread", rest),
+        "asan" => verify::sanitizer("address", rest),
         "arm" => verify::arm(),
         "bugs" => verify::bugs(),
         "fuzz" => verify::fuzz(rest),

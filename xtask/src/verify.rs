@@ -1,11 +1,14 @@
 //! The verification tools, each with the settings that make it find things here.
 
 use std::error::Error;
-use std::process::Command;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
-use crate::{LIBRARIES, root};
+use crate::{LIBRARIES, meetings, root};
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
@@ -31,13 +34,15 @@ pub fn test() -> Outcome {
     succeed(Command::new("cargo").args(doc).current_dir(root()))
 }
 
-/// Each published crate without features, with each of them alone, and with all together.
+/// Each published crate without features, with each of them alone, and with all together. Clippy denies warnings of ours only,
+/// so what others have written is checked once for this and for all that comes before.
 pub fn features() -> Outcome {
-    let mut check = cargo("features", "hack check --each-feature");
+    let mut check = Command::new("cargo");
+    check.args(["hack", "clippy", "--quiet", "--each-feature"]).current_dir(root());
     for package in LIBRARIES.iter().chain(&["leasehold-cli"]) {
         check.args(["-p", package]);
     }
-    succeed(check.env("RUSTFLAGS", "-D warnings"))
+    succeed(check.args(["--", "-D", "warnings"]))
 }
 
 pub fn loom() -> Outcome {
@@ -49,9 +54,24 @@ pub fn loom() -> Outcome {
 }
 
 pub fn fences() -> Outcome {
-    succeed(
-        cargo("fences", "nextest run -p leasehold --all-features").env("RUSTFLAGS", "--cfg leasehold_fences"),
-    )
+    let mut tests = Command::new("cargo");
+    tests.args(["nextest", "run", "-p", "leasehold", "--all-features"]).current_dir(root());
+    succeed(with_cfg(&mut tests, "fences", "leasehold_fences")?)
+}
+
+/// Has our own packages built with a `cfg`, and those of others as all builds have them. Cargo tells builds apart by the path
+/// of the wrapper.
+fn with_cfg<'a>(command: &'a mut Command, name: &str, cfg: &str) -> Result<&'a mut Command, Box<dyn Error>> {
+    let folder = root().join("target/cfg");
+    let wrapper = folder.join(name);
+    let text = format!("#!/bin/sh\nexec \"$@\" --cfg '{cfg}'\n");
+    // Cargo looks at its age too.
+    if fs::read_to_string(&wrapper).ok().as_deref() != Some(&text) {
+        fs::create_dir_all(&folder)?;
+        fs::write(&wrapper, text)?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(command.env("RUSTC_WORKSPACE_WRAPPER", wrapper))
 }
 
 /// Parts of the integration tests that miri runs in processes of their own: what a process has done slows down what it does
@@ -62,7 +82,7 @@ const MIRI_PARTS: [&[&str]; 4] = [
     &["pool::"],
     &["cast::", "pipe::", "sequence::", "windows::", "writer::"],
 ];
-/// Parts that take long and add little to the others; left out where every minute counts.
+/// Parts that take long and add little to the others; left out of the gate.
 const MIRI_LONG_PARTS: [&[&str]; 1] =
     [&["pool_figures::", "pool_memory::", "pool_promises::", "pool_threads::"]];
 
@@ -73,14 +93,19 @@ const MIRI_EXCHANGE: [(&str, &[&str]); 3] = [
     ("leasehold-io --features compio-buf,monoio", &["compio::", "the_traits"]),
 ];
 
-/// Both aliasing models: the interpreter uses one processor. Many seeds take hours, so they can be had in portions.
+const MIRI_FLAGS: &str = "-Zmiri-strict-provenance -Zmiri-symbolic-alignment-check";
+const MIRI_MODELS: [&str; 2] = ["", "-Zmiri-tree-borrows"];
+
+/// Both aliasing models: the interpreter uses one processor.
 pub fn miri(arguments: &[String]) -> Outcome {
-    let seeds = match arguments {
-        [] => None,
-        [option] if option == "--seeds" => Some("0..16"),
-        [option, range] if option == "--seeds" => Some(range.as_str()),
-        other => return Err(format!("miri takes --seeds and a range like 0..16, not {other:?}").into()),
-    };
+    match arguments {
+        [] => miri_once(),
+        [option, rest @ ..] if option == "--seeds" => miri_seeds(rest),
+        other => Err(format!("miri takes --seeds, a range like 0..16 and modules, not {other:?}").into()),
+    }
+}
+
+fn miri_once() -> Outcome {
     const LIBRARY: &str = "+nightly miri test -p leasehold --lib --quiet";
     const TESTS: &str = "+nightly miri test -p leasehold --test it --quiet --";
     succeed(cargo("miri", LIBRARY).arg("--no-run"))?;
@@ -89,17 +114,14 @@ pub fn miri(arguments: &[String]) -> Outcome {
     for (package, _) in MIRI_EXCHANGE {
         succeed(exchange(package).arg("--no-run"))?;
     }
-    let many = seeds.map_or(String::new(), |range| format!("-Zmiri-many-seeds={range}"));
     let mut runs = Vec::new();
-    for model in ["", "-Zmiri-tree-borrows"] {
-        let flags = format!("-Zmiri-strict-provenance -Zmiri-symbolic-alignment-check {model} {many}");
+    for model in MIRI_MODELS {
         let mut run = |command: &str, filters: &[&str]| {
             let mut run = cargo("miri", command);
-            run.args(filters).env("MIRIFLAGS", &flags);
+            run.args(filters).env("MIRIFLAGS", format!("{MIRI_FLAGS} {model}"));
             runs.push(run);
         };
-        let parts = MIRI_PARTS.iter().chain(if seeds.is_some() { MIRI_LONG_PARTS.as_slice() } else { &[] });
-        for part in parts {
+        for part in MIRI_PARTS {
             run(TESTS, part);
         }
         let all = MIRI_PARTS.iter().chain(&MIRI_LONG_PARTS).copied().flatten();
@@ -114,6 +136,34 @@ pub fn miri(arguments: &[String]) -> Outcome {
         runs.push(run);
     }
     at_the_same_time(runs)
+}
+
+/// What depends on the seed: those tests in which threads meet or addresses come again. The interpreter runs as many seeds at a
+/// time as there are processors.
+fn miri_seeds(arguments: &[String]) -> Outcome {
+    let (range, modules) =
+        arguments.split_first().map_or(("0..16", arguments), |(range, rest)| (range, rest));
+    let begun = Instant::now();
+    for (module, tests) in meetings::by_module(&root().join("crates/leasehold/tests/it"))? {
+        if !modules.is_empty() && !modules.contains(&module) {
+            continue;
+        }
+        let (features, flags) = if module == "interop" {
+            ("--features bytes", "-Zmiri-strict-provenance")
+        } else {
+            ("", MIRI_FLAGS)
+        };
+        for model in MIRI_MODELS {
+            let start = begun.elapsed();
+            let mut run =
+                cargo("miri", &format!("+nightly miri test -p leasehold {features} --test it --quiet --"));
+            run.args(&tests).env("MIRIFLAGS", format!("{flags} {model} -Zmiri-many-seeds={range}"));
+            succeed(run.stdout(Stdio::null()))?;
+            let seconds = (begun.elapsed() - start).as_secs();
+            println!("{module} {model}: seeds {range}, {} filters, {seconds} s", tests.len());
+        }
+    }
+    Ok(())
 }
 
 /// Runs commands, as many at a time as there are processors.
@@ -135,17 +185,30 @@ fn at_the_same_time(commands: Vec<Command>) -> Outcome {
 
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
-pub fn sanitizer(name: &str) -> Outcome {
+/// `cargo xtask tsan [--soak SECONDS]`, and `asan`.
+pub fn sanitizer(name: &str, arguments: &[String]) -> Outcome {
     // ThreadSanitizer has to see the standard library's own synchronisation.
     let std = if name == "thread" { "-Zbuild-std" } else { "" };
-    let flags = format!("-Zsanitizer={name}");
+    let build = format!("{std} --target {HOST}");
+    let run = |command: &str| {
+        let mut run = cargo(name, command);
+        run.env("RUSTFLAGS", format!("-Zsanitizer={name}"));
+        run
+    };
+    match arguments {
+        [] => {}
+        [option, seconds] if option == "--soak" => {
+            let soak = format!("+nightly run {build} --release -p check-stress -- soak --seconds {seconds}");
+            return succeed(&mut run(&soak));
+        }
+        other => return Err(format!("a sanitizer takes --soak and seconds, not {other:?}").into()),
+    }
     // ThreadSanitizer cannot follow a fork out of a process with threads.
     let skip = if name == "thread" { "-- --skip a_forked_child" } else { "" };
     // Nor does it see what the kernel writes.
     let more = if name == "address" { "-p leasehold-interop -p leasehold-io" } else { "" };
     let packages = format!("-p leasehold -p check-stress {more} --all-features");
-    let test = format!("+nightly test {std} --target {HOST} {packages} --tests {skip}");
-    succeed(cargo(name, &test).env("RUSTFLAGS", &flags))
+    succeed(&mut run(&format!("+nightly test {build} {packages} --tests {skip}")))
 }
 
 /// Tests of what the emulator cannot do: it starts no other emulated process unless the system has been told of it, and makes up
@@ -190,8 +253,19 @@ pub fn arm() -> Outcome {
 /// The stress program has to find the bug when a check of the core is left out; its test then passes only if it does.
 pub fn bugs() -> Outcome {
     for bug in ["generation", "barrier", "pins"] {
-        let mut stress = cargo("bugs", "nextest run --release -p check-stress --test stress");
-        succeed(stress.env("RUSTFLAGS", format!("--cfg leasehold_bug=\"{bug}\"")))?;
+        let mut stress = Command::new("cargo");
+        stress.args([
+            "nextest",
+            "run",
+            "--cargo-profile",
+            "models",
+            "-p",
+            "check-stress",
+            "--test",
+            "stress",
+        ]);
+        stress.current_dir(root());
+        succeed(with_cfg(&mut stress, bug, &format!("leasehold_bug=\"{bug}\""))?)?;
         println!("planted bug \"{bug}\": found");
     }
     Ok(())
