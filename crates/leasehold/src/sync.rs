@@ -12,9 +12,30 @@ mod imp {
 #[cfg(leasehold_loom)]
 mod imp {
     pub(crate) use loom::sync::Mutex;
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
     pub(crate) use loom::thread::yield_now;
     pub(crate) use loom::thread_local;
+
+    use super::Ordering;
+
+    loom::lazy_static! {
+        static ref TURN: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    /// A fence that other threads may come before. Loom's own is one with the operation before it.
+    pub(crate) fn fence(ordering: Ordering) {
+        if ordering == Ordering::SeqCst {
+            // Relaxed: orders nothing, but is a point at which loom tries every order of threads.
+            TURN.fetch_add(1, Ordering::Relaxed);
+        }
+        loom::sync::atomic::fence(ordering);
+    }
+
+    /// To be called when a model begins: what makes a lazy static happens before all that use it.
+    #[cfg(test)]
+    pub(crate) fn set_up() {
+        TURN.load(Ordering::Relaxed);
+    }
 }
 
 pub(crate) use imp::*;

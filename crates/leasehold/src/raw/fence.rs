@@ -23,7 +23,9 @@ pub(crate) fn heavy_barriers() -> u64 {
 pub(super) fn light() {
     #[cfg(not(any(leasehold_loom, miri)))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
-    #[cfg(any(leasehold_loom, miri))]
+    #[cfg(leasehold_loom)]
+    super::gates::light();
+    #[cfg(miri)]
     full();
 }
 
@@ -62,14 +64,26 @@ pub(crate) fn is_asymmetric() -> bool {
 #[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
 use super::membarrier as imp;
 
-/// Everywhere else readers run a full fence, and the one that the revoker has run is enough. In models and under miri the
-/// light fence is a full one, so that they take the path that ships.
-#[cfg(not(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri)))))]
+/// In models.
+#[cfg(leasehold_loom)]
+mod imp {
+    pub(super) use super::super::gates::heavy;
+
+    pub(super) fn decide() {}
+
+    pub(super) fn is_asymmetric() -> bool {
+        true
+    }
+}
+
+/// Everywhere else readers run a full fence, and the one that the revoker has run is enough. Under miri the light fence is a
+/// full one, so that it takes the path that ships.
+#[cfg(not(any(all(target_os = "linux", not(any(leasehold_fences, miri))), leasehold_loom)))]
 mod imp {
     pub(super) fn decide() {}
 
     pub(super) fn is_asymmetric() -> bool {
-        cfg!(any(leasehold_loom, all(miri, not(leasehold_fences))))
+        cfg!(all(miri, not(leasehold_fences)))
     }
 
     pub(super) fn heavy() {}

@@ -32,6 +32,8 @@
 mod block;
 mod clock;
 mod fence;
+#[cfg(leasehold_loom)]
+mod gates;
 mod handle;
 mod lease;
 mod limbo;

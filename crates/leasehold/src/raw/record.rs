@@ -29,7 +29,17 @@ pub(crate) struct Record {
     next: AtomicPtr<Record>,
     /// [`FREE`], [`TAKEN`] or [`LEFT`]; that of a continuation stays [`TAKEN`].
     state: AtomicUsize,
+    #[cfg(leasehold_loom)]
+    made: Made,
 }
+
+/// What a model knows of the making of a record: that it came before, or not. Atomics do not tell.
+#[cfg(leasehold_loom)]
+struct Made(loom::cell::UnsafeCell<()>);
+
+#[cfg(leasehold_loom)]
+// SAFETY: nothing is in it, and loom checks that it is looked at only after it was made.
+unsafe impl Sync for Made {}
 
 /// No thread has the record.
 const FREE: usize = 0;
@@ -99,7 +109,17 @@ impl Record {
             more: AtomicPtr::new(ptr::null_mut()),
             next: AtomicPtr::new(ptr::null_mut()),
             state: AtomicUsize::new(TAKEN),
+            #[cfg(leasehold_loom)]
+            made: Made(loom::cell::UnsafeCell::new(())),
         }
+    }
+
+    /// To be called with a record that was reached by a pointer. Fails a model in which it need not have been made yet.
+    #[inline(always)]
+    fn reached(&'static self) -> &'static Record {
+        #[cfg(leasehold_loom)]
+        self.made.0.with(|_| ());
+        self
     }
 
     /// The record a toucher stands for; null and [`SEVERAL`] stand for none.
@@ -108,7 +128,7 @@ impl Record {
             return None;
         }
         // SAFETY: what remains is null or was made by `as_ptr` from a record, and records are never freed (R1).
-        unsafe { toucher.as_ref() }
+        unsafe { toucher.as_ref() }.map(Record::reached)
     }
 
     #[inline(always)]
@@ -141,7 +161,7 @@ impl Record {
     fn continuation(&self) -> Option<&'static Record> {
         // Relaxed: it was written by this thread, or by one that handed the record on.
         // SAFETY: it is null or a leaked record (R1).
-        unsafe { self.more.load(Ordering::Relaxed).as_ref() }
+        unsafe { self.more.load(Ordering::Relaxed).as_ref() }.map(Record::reached)
     }
 
     /// Appends a record, unless a signal handler did so meanwhile. That one is then used, and `more` never.
@@ -185,7 +205,7 @@ impl Record {
         let touches = self.touches.load(Ordering::Relaxed);
         // Release: pairs with the Acquire in `touched_since`: who sees the new count also sees every slot
         // store that came before it.
-        self.touches.store(touches + 1, Ordering::Release); // unmodelled
+        self.touches.store(touches + 1, Ordering::Release);
     }
 
     pub(super) fn touches(&self) -> u64 {
@@ -195,7 +215,7 @@ impl Record {
 
     pub(super) fn touched_since(&self, touches: u64) -> bool {
         // Acquire: pairs with the Release in `announce_touch`.
-        self.touches.load(Ordering::Acquire) > touches // unmodelled
+        self.touches.load(Ordering::Acquire) > touches
     }
 
     /// How many slots of this record and those that continue it are occupied, by whatever block.
@@ -247,7 +267,7 @@ fn registry() -> impl Iterator<Item = &'static Record> {
         let record = unsafe { next.as_ref() }?;
         // Relaxed: `next` was written before the record was published.
         next = record.next.load(Ordering::Relaxed);
-        Some(record)
+        Some(record.reached())
     })
 }
 
@@ -294,7 +314,7 @@ fn publish() -> &'static Record {
 /// Spans of threads that have ended. They were forgotten, or are about to be dropped by a destructor.
 pub(crate) fn leaked_spans() -> usize {
     // Acquire: pairs with the Release in `give_back`: the continuations were made before.
-    let left = |record: &&Record| record.state.load(Ordering::Acquire) == LEFT; // unmodelled
+    let left = |record: &&Record| record.state.load(Ordering::Acquire) == LEFT;
     registry().filter(left).map(Record::occupied).sum()
 }
 

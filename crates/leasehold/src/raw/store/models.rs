@@ -17,7 +17,7 @@ use loom::thread;
 use super::cache;
 use super::{Settings, Shortage, Store};
 use crate::backing::{Backing, BackingError};
-use crate::raw::limbo;
+use crate::raw::{gates, limbo};
 use crate::raw::owned::Owned;
 
 /// Bytes of the smallest class.
@@ -111,7 +111,10 @@ fn model(preemptions: usize, check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 20_000;
-    builder.check(check);
+    builder.check(move || {
+        gates::set_up();
+        check();
+    });
 }
 
 #[test]
