@@ -104,13 +104,18 @@ fn a_bar_shows_rate_remaining_time_memory_and_the_use_of_the_pool() {
 
     assert!(line.chars().count() <= usize::from(COLUMNS), "{line:?}");
     // " 12 %  3m left  812 tokens/s  pool 90/192 MiB  memory 130 MiB  52 texts"
-    let number = |behind: &str, before: &str| {
+    let between = |behind: &str, before: &str| {
         let rest = line.split_once(behind).unwrap().1;
-        rest.split_once(before).unwrap().0.trim().parse::<f64>().unwrap()
+        rest.split_once(before).unwrap().0.trim().to_owned()
     };
-    assert!(number("", "%") <= 100.0 && number("left", "tokens/s") > 0.0, "{line:?}");
-    assert!(number("pool", "/") <= number("/", "MiB"), "{line:?}");
-    assert!(number("memory", "MiB") > 10.0 && number("memory", "MiB") < 10_000.0, "{line:?}");
+    let number = |text: &str| text.parse::<f64>().unwrap();
+    assert!(number(&between("", "%")) <= 100.0, "{line:?}");
+    assert!(number(&between("left", "tokens/s")) > 0.0, "{line:?}");
+    let pool = between("pool", "MiB");
+    let (rented, budget) = pool.split_once('/').unwrap();
+    assert!(number(rented) > 0.0 && number(rented) <= number(budget), "{line:?}");
+    let memory = number(&between("memory", "MiB"));
+    assert!(memory > 10.0 && memory < 10_000.0, "{line:?}");
 }
 
 #[test]
