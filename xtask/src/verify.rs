@@ -31,13 +31,19 @@ pub fn test() -> Outcome {
     succeed(Command::new("cargo").args(doc).current_dir(root()))
 }
 
-/// Each published crate without features, with each of them alone, and with all together.
-pub fn features() -> Outcome {
-    let mut check = cargo("features", "hack check --each-feature");
-    for package in LIBRARIES.iter().chain(&["leasehold-cli"]) {
-        check.args(["-p", package]);
+/// Each published crate without features, with each of them alone, and with all together: compiled, or with `--test` the tests
+/// of the libraries, those of their documentation included.
+pub fn features(arguments: &[String]) -> Outcome {
+    let (command, more): (_, &[&str]) = match arguments {
+        [] => ("hack check --each-feature", &["leasehold-cli"]),
+        [option] if option == "--test" => ("hack test --quiet --each-feature", &[]),
+        other => return Err(format!("features takes --test, not {other:?}").into()),
+    };
+    let mut hack = cargo("features", command);
+    for package in LIBRARIES.iter().chain(more) {
+        hack.args(["-p", package]);
     }
-    succeed(check.env("RUSTFLAGS", "-D warnings"))
+    succeed(hack.env("RUSTFLAGS", "-D warnings"))
 }
 
 pub fn loom() -> Outcome {
