@@ -16,7 +16,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test                 all tests that need no special build
-  features             the published crates with no feature, each alone, and all together
+  features [--test]    the published crates compile with no feature, each alone, and all together; with --test the
+                       tests of the libraries pass with each of these too, which takes long
   minimal-versions     the libraries with the oldest versions that their manifests allow
   api [--bless] [--if-available]
                        the public items of the libraries, against the checked-in lists
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
         "instructions" => instructions::run(rest),
         "orderings" => orderings::run(rest),
         "test" => verify::test(),
-        "features" => verify::features(),
+        "features" => verify::features(rest),
         "minimal-versions" => minimal::run(),
         "loom" => verify::loom(),
         "miri" => verify::miri(rest),

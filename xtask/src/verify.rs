@@ -34,15 +34,21 @@ pub fn test() -> Outcome {
     succeed(Command::new("cargo").args(doc).current_dir(root()))
 }
 
-/// Each published crate without features, with each of them alone, and with all together. Clippy denies warnings of ours only,
-/// so what others have written is checked once for this and for all that comes before.
-pub fn features() -> Outcome {
-    let mut check = Command::new("cargo");
-    check.args(["hack", "clippy", "--quiet", "--each-feature"]).current_dir(root());
-    for package in LIBRARIES.iter().chain(&["leasehold-cli"]) {
-        check.args(["-p", package]);
+/// Each published crate without features, with each of them alone, and with all together: compiled, or with `--test` the tests
+/// of the libraries, those of their documentation included. Clippy denies warnings of ours only, so what others have written is
+/// compiled once for this and for what comes before it.
+pub fn features(arguments: &[String]) -> Outcome {
+    let (command, packages, denied): (_, &[&str], &[&str]) = match arguments {
+        [] => ("clippy", &["leasehold-cli"], &["--", "-D", "warnings"]),
+        [option] if option == "--test" => ("test", &[], &[]),
+        other => return Err(format!("features takes --test, not {other:?}").into()),
+    };
+    let mut hack = Command::new("cargo");
+    hack.args(["hack", command, "--quiet", "--each-feature"]).current_dir(root());
+    for package in LIBRARIES.iter().chain(packages) {
+        hack.args(["-p", package]);
     }
-    succeed(check.args(["--", "-D", "warnings"]))
+    succeed(hack.args(denied))
 }
 
 pub fn loom() -> Outcome {

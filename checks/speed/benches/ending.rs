@@ -83,7 +83,9 @@ fn rented(table: &mut Table<'_>) {
         .row(Row::new("the ring alone, A to B", || handover(|| 1u64, |one| one)));
 }
 
+/// Leases at the caller's place: rows are different flows, and a block remembers where a flow began.
 #[inline(always)]
+#[track_caller]
 fn rent_and_lease() -> (Lessor<u8, ReadOnly>, ReadOnlyMemory<u8>) {
     let mut owner = MemoryPool::shared().rent::<u8>(black_box(LEN));
     owner[0] = 1;

@@ -16,14 +16,14 @@ struct Size {
     len: usize,
     /// The row of the copy, by which others are measured.
     copy: &'static str,
-    /// Chunks in a turn of a row of two threads.
+    /// Chunks in a turn of a row of two threads: some milliseconds, by which waking the threads for it is nothing.
     chunks: u64,
 }
 
 const SIZES: [Size; 3] = [
-    Size { label: "64 B", len: 64, copy: "a copy of 64 B", chunks: 20_000 },
-    Size { label: "4 KiB", len: 4 << 10, copy: "a copy of 4 KiB", chunks: 8000 },
-    Size { label: "64 KiB", len: 64 << 10, copy: "a copy of 64 KiB", chunks: 500 },
+    Size { label: "64 B", len: 64, copy: "a copy of 64 B", chunks: 160_000 },
+    Size { label: "4 KiB", len: 4 << 10, copy: "a copy of 4 KiB", chunks: 40_000 },
+    Size { label: "64 KiB", len: 64 << 10, copy: "a copy of 64 KiB", chunks: 4000 },
 ];
 /// Bytes that each of them holds at most.
 const ROOM: usize = 256 << 10;

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use leasehold::{BoundedPool, MemoryPool};
-use leasehold_pipeline::{EmbedError, Format, Input, Pipeline, Source, SourceError, Split, Windows};
+use leasehold_pipeline::{Access, EmbedError, Format, Input, Pipeline, Source, SourceError, Split, Windows};
 
 use crate::arguments::contradiction;
 
@@ -47,6 +47,28 @@ pub(crate) struct Inputs {
 
     #[command(flatten)]
     mending: Mending,
+
+    #[command(flatten)]
+    mapping: Mapping,
+}
+
+/// Whether files are mapped.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Mapping {
+    /// Read text files instead of mapping them: if one is cut meanwhile, as some logs are, that is an error and does not end the
+    /// program. Files that were changed within the last minute are read in any case.
+    ///
+    /// A text may have a quarter of the memory for text then.
+    #[arg(long)]
+    no_map: bool,
+}
+
+impl Mapping {
+    /// Has the source do so.
+    pub(crate) fn of(self, mut source: Source) -> Source {
+        source.access(if self.no_map { Access::Read } else { Access::MapQuiet });
+        source
+    }
 }
 
 /// What becomes of text that is not UTF-8.
@@ -105,7 +127,7 @@ impl Inputs {
 
     /// Opens them, with blocks of that pool to read into.
     pub(crate) fn open(&self, pool: &BoundedPool) -> Result<Source, SourceError> {
-        Source::open(self.list(), pool).map(|source| self.mending.of(source))
+        Source::open(self.list(), pool).map(|source| self.mapping.of(self.mending.of(source)))
     }
 
     /// What becomes of text that is not UTF-8.

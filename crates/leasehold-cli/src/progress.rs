@@ -56,12 +56,13 @@ impl Progress {
 
     /// Begins to count what is read, towards a number of bytes where that is known.
     pub(crate) fn start(&mut self, source: &Source, mending: Mending, pipeline: &Pipeline) {
+        // What matters most comes first: eighty columns have room for all but the bar.
         let template = match source.total_bytes() {
             Some(bytes) => {
                 self.bar.set_length(bytes);
-                "{bar:20} {percent:>3} %  {bytes}/{total_bytes}  {msg}  {eta} left"
+                "{percent:>3} %  {eta} left  {msg}  {wide_bar}"
             }
-            None => "{spinner} {bytes}  {msg}  {elapsed}",
+            None => "{spinner} {elapsed}  {msg}  {bytes}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
@@ -86,7 +87,7 @@ impl Progress {
         self.updated.set(Some(Instant::now()));
         self.bar.set_position(summary.bytes);
         let rate = summary.tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
-        let mut message = format!("{} texts  {rate:.0} tokens/s", summary.documents);
+        let mut message = format!("{rate:.0} tokens/s");
         if let Some(reading) = &self.reading {
             let pools = reading.pipeline.pools().map(|pool| pool.stats());
             let rented: usize = pools.iter().map(|pool| pool.rented_bytes).sum();
@@ -96,6 +97,7 @@ impl Progress {
         if let Some(resident) = memory::resident() {
             message.push_str(&format!("  memory {} MiB", resident.div_ceil(1 << 20)));
         }
+        message.push_str(&format!("  {} texts", summary.documents));
         self.bar.set_message(message);
     }
 

@@ -14,7 +14,7 @@ use leasehold_pipeline::{Extract, Extracted, Length, Sentence};
 
 use crate::{
     computing::Computing,
-    inputs::{Mending, paragraphs},
+    inputs::{Mapping, Mending, paragraphs},
     progress::Progress,
     signals::Signals,
     terminal,
@@ -43,8 +43,9 @@ Environment:
 /// Summarizes a text: prints those of its sentences that stand for it, in their order.
 ///
 /// A sentence is chosen because it is near to what the text says as a whole, early in it, and unlike the sentences chosen
-/// before. Headings, rows of tables and other fragments count a quarter. The text may be of any length: memory does not grow
-/// with it. Nothing is made up, and nothing is rewritten.
+/// before. Headings, rows of tables and other fragments count a quarter. The text may be of any length, and memory does not
+/// grow with it: of more than 2048 sentences every part of the text, from its beginning to its end, has its share of the summary.
+/// Nothing is made up, and nothing is rewritten; words that were cut at the end of a line are put together.
 ///
 /// Sentences end where Unicode's rules and common abbreviations say, at blank lines, headings and items of lists. Whatever
 /// is not Parquet is read as text, after decompression.
@@ -72,6 +73,9 @@ pub(crate) struct Summarize {
     mending: Mending,
 
     #[command(flatten)]
+    mapping: Mapping,
+
+    #[command(flatten)]
     computing: Computing,
 }
 
@@ -81,7 +85,8 @@ impl Summarize {
         drop(paragraphs(&self.input, &MemoryPool::builder().build_bounded(0))?);
         let mut progress = Progress::new(false);
         let machine = self.computing.prepare(&progress)?;
-        let source = self.mending.of(paragraphs(&self.input, machine.pipeline.source_pool())?);
+        let source = paragraphs(&self.input, machine.pipeline.source_pool())?;
+        let source = self.mapping.of(self.mending.of(source));
         progress.start(&source, self.mending, &machine.pipeline);
         let length = match self.words {
             Some(words) => Length::Words(words.get()),

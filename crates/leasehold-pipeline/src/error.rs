@@ -33,6 +33,12 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file that became shorter while it was read; what came before was given.
+    #[error("{} was cut while it was read; read a copy of it that nobody writes to", path.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
+    },
     /// Standard input was named more than once.
     #[error("standard input (-) can be read only once, but was named {times} times")]
     StandardInputTwice {
@@ -56,7 +62,7 @@ pub enum SourceError {
     /// A passage or record longer than the source's memory, of a kind that has to be read into memory as a whole.
     #[error(
         "{}:{line}: a passage or record here is longer than {most} bytes; split the input, give it more memory \
-         (--memory), or name it as a plain file where it is a stream of text",
+         (--memory), or let it be mapped where it is text: as a plain file, without --no-map",
         path.display()
     )]
     TooLong {

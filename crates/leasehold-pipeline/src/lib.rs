@@ -44,7 +44,7 @@ pub use sink::ParquetSink;
 #[cfg(feature = "arrow")]
 pub use sink::{ArrowSink, replay};
 pub use sink::{JsonlSink, NpySink, Sink, TerminalSink};
-pub use source::{Format, Input, Invalid, Source, Split, panic_is_caught};
+pub use source::{Access, Format, Input, Invalid, Source, Split, panic_is_caught};
 pub use summarize::{
     Chosen, Extract, Extracted, Length, Sentence, Sentences, SentencesOf, Summarizer, sentences,
 };

@@ -9,6 +9,7 @@ use leasehold::{FileMapping, SharedOwner};
 /// Nothing can hold the rest of the world to that. What text comes out of a mapping is checked each time it
 /// is looked at, and weights are plain numbers, so a file that is edited all the same gives an error or wrong
 /// vectors; one that is cut ends the process with `SIGBUS`, as with every program that maps its input.
+/// For inputs there are ways around it (`Access`).
 #[expect(unsafe_code, reason = "no program can lock others out of a file, so mapping one is a promise")]
 pub(crate) fn map(file: &File) -> io::Result<SharedOwner<u8>> {
     // SAFETY: `Model` passes on to its users, in its documentation, that models must not be written to or cut while

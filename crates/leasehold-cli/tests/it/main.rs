@@ -15,3 +15,5 @@ mod search;
 mod signals;
 mod summarize;
 mod support;
+#[cfg(unix)]
+mod terminal;

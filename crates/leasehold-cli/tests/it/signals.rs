@@ -138,3 +138,29 @@ fn a_closed_pipe_ends_the_run_quietly() {
     assert_eq!(output.status.code(), Some(141));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+#[test]
+fn a_file_that_is_cut_while_it_is_read_is_an_error_and_ends_nothing() {
+    for arguments in [&["embed", "a.log"][..], &["embed", "a.log", "--no-map"]] {
+        let place = Place::new();
+        // A slow reader of the output keeps the run from reading all of it.
+        let log = place.file("a.log", format!("x{}\n", " ".repeat(2000)).repeat(8000));
+        let mut command = place.command(arguments);
+        command.args(["--threads", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        std::fs::File::options().write(true).open(log).unwrap().set_len(0).unwrap();
+        for line in output.lines() {
+            assert!(line.unwrap().starts_with("{\"text\":\"x "));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            said,
+            "leasehold: a.log was cut while it was read; read a copy of it that nobody writes to\n"
+        );
+    }
+}

@@ -47,6 +47,19 @@ fn json_has_the_bytes_that_a_sentence_stands_at() {
 }
 
 #[test]
+fn words_that_a_line_end_has_cut_are_whole_and_their_places_are_those_of_the_input() {
+    let place = Place::new();
+    let text = "OWL(1)\n\nNAME\n       owl - count owls\n\nDESCRIPTION\n       Owl counts the owls that are in rela\u{2010}\n       \
+                tionships with well-\n       known mice.\n";
+    place.file("owl.1.txt", text);
+    let run = place.run(&["summarize", "owl.1.txt", "-n", "1"]);
+    assert_eq!(run.out, "Owl counts the owls that are in relationships with well-known mice.\n");
+    let sentence = &place.run(&["summarize", "owl.1.txt", "-n", "1", "--json"]).records()[0];
+    let (start, end) = (sentence["start"].as_u64().unwrap(), sentence["end"].as_u64().unwrap());
+    assert_eq!(&text[start as usize..end as usize], text[text.find("Owl counts").unwrap()..].trim_end());
+}
+
+#[test]
 fn a_text_without_sentences_has_an_empty_summary() {
     let place = Place::new();
     place.file("a.txt", "\n---\n \n");

@@ -7,6 +7,7 @@
 //!              +-- Rows (Parquet): decoded pages
 //! ```
 
+mod access;
 #[cfg(any(feature = "csv", feature = "parquet"))]
 mod columns;
 mod compressed;
@@ -40,16 +41,17 @@ use leasehold::BoundedPool;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::repair::input_len;
+pub use self::{
+    access::Access,
+    format::{Format, Split},
+    guard::panic_is_caught,
+    repair::Invalid,
+};
 use self::{
     files::{Files, Named},
     memory::Memory,
     reader::Reader,
     repair::Repair,
-};
-pub use self::{
-    format::{Format, Split},
-    guard::panic_is_caught,
-    repair::Invalid,
 };
 use crate::{document::Document, error::SourceError, resume::hex};
 
@@ -78,8 +80,8 @@ impl From<PathBuf> for Input {
 ///
 /// What begins like gzip or zstd is decompressed on the way, but not Parquet, which has a compression of its own.
 ///
-/// Regular files are mapped: they must not be written to or cut while the source or a document of it lives. Streams, and
-/// strings that cannot stay where they are, are read into blocks of the pool. It should be one, or a share of one, that
+/// Regular files are mapped, unless [`access`](Self::access) says otherwise: they must not be written to or cut while the source
+/// or a document of it lives. Streams, and strings that cannot stay where they are, are read into blocks of the pool. It should be one, or a share of one, that
 /// only this source rents from, because the source waits when it is used up: documents give memory back, and nothing else
 /// does. A record that needs more than a quarter of it is an error.
 ///
@@ -107,6 +109,7 @@ pub struct Source {
     skipped: Arc<AtomicU64>,
     skipped_files: Arc<AtomicU64>,
     repair: Repair,
+    access: Access,
 }
 
 impl Source {
@@ -130,6 +133,7 @@ impl Source {
             skipped: Arc::default(),
             skipped_files: Arc::default(),
             repair: Repair::default(),
+            access: Access::default(),
         })
     }
 
@@ -171,6 +175,11 @@ impl Source {
     /// with UTF-8 or not.
     pub fn treat_invalid(&mut self, invalid: Invalid) {
         self.repair.invalid = invalid;
+    }
+
+    /// Says how the text of regular files comes into memory; if nothing is said, they are mapped.
+    pub fn access(&mut self, access: Access) {
+        self.access = access;
     }
 
     /// Bytes of all inputs, where each is a regular file.
@@ -226,7 +235,7 @@ impl Source {
     /// `None` for a file that is passed over.
     fn open_next(&mut self, named: &Named) -> Result<Option<Reader>, SourceError> {
         #[cfg_attr(not(feature = "directories"), expect(unused_mut, reason = "nothing is looked into"))]
-        let mut reader = Reader::open(&named.input, named.format.clone(), &self.memory)?;
+        let mut reader = Reader::open(&named.input, named.format.clone(), self.access, &self.memory)?;
         #[cfg(feature = "directories")]
         if let (true, Input::File(path)) = (named.found, &named.input)
             && !reader.is_readable(&self.repair)?

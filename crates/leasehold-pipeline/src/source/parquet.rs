@@ -29,10 +29,16 @@ const ROWS: usize = 256;
 
 /// The strings of one column, row group by row group, page by page.
 ///
-/// What the decoder gives lies in pages that belong to it, which one short string would keep as a whole. So strings are
-/// copied, many into one rented block: that costs less than sharing the page of each, and the budget counts it. An owner
-/// over each page, or over the buffer that the Arrow reader copies strings into, would save this copy of a few bytes per token,
-/// and hold memory that no budget knows of for as long as the last document of it is under way.
+/// What the decoder gives lies in pages that belong to it. Strings are copied from there, many into one rented block, and not
+/// lent with an owner over their page, although that could be done (`SharedOwner::from_owner` of its `Bytes`):
+///
+/// - A budget has to know of memory before it is there. The decoder allocates a page by itself, of whatever size the file has it, and
+///   a slice of `Bytes` does not tell how much it holds. A reservation afterwards could not keep the pool below its budget, and for
+///   a page that is larger than the share for text it could only fail, although each string would fit.
+/// - One short string would keep its page, and the dictionary page that many refer to would stay for as long as any of them.
+/// - There is nothing to gain. All of this source, of which the copy is a small part, gives 39 million tokens a second where the
+///   tokenizer takes 0.3 million on one thread: 0.6 % of the time of a run whose model has one layer of width 32, and less than 0.1 %
+///   with all-MiniLM-L6-v2 in int8 (`leasehold bench`, a book by paragraphs).
 pub(super) struct Rows {
     path: Arc<Path>,
     memory: Memory,

@@ -10,7 +10,7 @@ use std::{
 #[cfg(feature = "directories")]
 use super::Invalid;
 use super::{
-    Format, Input, Next, Split,
+    Access, Format, Input, Next, Split,
     compressed::{self, Codec},
     files::open_error,
     json,
@@ -34,14 +34,19 @@ pub(super) enum Reader {
 
 impl Reader {
     /// Opens an input whose format is known.
-    pub(super) fn open(input: &Input, format: Format, memory: &Memory) -> Result<Self, SourceError> {
+    pub(super) fn open(
+        input: &Input,
+        format: Format,
+        access: Access,
+        memory: &Memory,
+    ) -> Result<Self, SourceError> {
         let path: Arc<Path> = match input {
             Input::File(path) => path.as_path().into(),
             Input::Standard => Path::new("-").into(),
         };
         #[cfg(not(all(feature = "csv", feature = "parquet")))]
         let left_out = |what, feature| SourceError::LeftOut { path: path.to_path_buf(), what, feature };
-        let window = |records| open_window(input, &path, records, memory);
+        let window = |records| open_window(input, &path, records, access, memory);
         match format {
             Format::JsonLines { field } => Ok(Self::JsonLines(window(Records::Text(Split::Line))?, field)),
             #[cfg(feature = "csv")]
@@ -147,11 +152,12 @@ fn open_parquet(
 /// Bytes, and how many were read to give them where they are decompressed.
 type Opened = (Origin, Option<Arc<AtomicU64>>);
 
-/// Opens an input as bytes: mapped where it is a regular file, decompressed where it begins like something compressed.
+/// Opens an input as bytes: mapped or read where it is a regular file, decompressed where it begins like something compressed.
 fn open_window(
     input: &Input,
     path: &Arc<Path>,
     records: Records,
+    access: Access,
     memory: &Memory,
 ) -> Result<Window, SourceError> {
     let path = Arc::clone(path);
@@ -166,7 +172,7 @@ fn open_window(
             } else if let Some(codec) = codec_of(&mut file, &path)? {
                 decompressed(codec, &path, file)?
             } else {
-                (Origin::File { file, length: metadata.len() }, None)
+                (Origin::File { file, length: metadata.len(), access }, None)
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -17,6 +17,7 @@ use memchr::memchr;
 use memchr::memchr_iter;
 
 use super::{
+    access::{Access, Way},
     memory::{BLOCK, Memory},
     record::{Found, Records},
 };
@@ -37,8 +38,8 @@ pub(super) struct Record {
 
 /// Where the bytes of an input come from.
 pub(super) enum Origin {
-    /// A file of so many bytes, mapped piece by piece: memory in use does not depend on its length.
-    File { file: File, length: u64 },
+    /// A file of so many bytes, mapped or read piece by piece: memory in use does not depend on its length.
+    File { file: File, length: u64, access: Access },
     /// A stream, read block by block.
     Stream(Box<dyn Read + Send>),
     /// A stream that cannot be read any further. What came before is given first.
@@ -193,7 +194,7 @@ impl Window {
             return error.map_or(Ok(()), Err);
         }
         let next = match &self.origin {
-            Origin::File { file, length } => self.map_on(file, *length)?,
+            Origin::File { file, length, access } => self.take_on(file, *length, *access)?,
             _ => self.read_on()?,
         };
         self.offset = self.position();
@@ -202,18 +203,58 @@ impl Window {
         Ok(())
     }
 
+    /// Takes the next piece of the file into memory.
+    fn take_on(&self, file: &File, length: u64, access: Access) -> Result<SharedOwner<u8>, SourceError> {
+        let metadata = file.metadata().map_err(|source| self.unreadable(source))?;
+        if metadata.len() < length {
+            return Err(SourceError::Cut { path: self.owned_path() });
+        }
+        match access.way_of(&metadata) {
+            Way::Map => self.map_on(file, length),
+            Way::Read => self.copy_on(file, length),
+            Way::ReadIfShort => match self.copy_on(file, length) {
+                Err(SourceError::TooLong { .. }) => self.map_on(file, length),
+                other => other,
+            },
+        }
+    }
+
     /// Maps the next piece of the file. Documents keep the piece that they lie in.
     fn map_on(&self, file: &File, length: u64) -> Result<SharedOwner<u8>, SourceError> {
         let (start, tail) = (self.position(), self.data.len() - self.at);
         if tail > self.memory.most() && !self.records.may_be_long() {
             return Err(self.memory.too_long(&self.path, self.lines + 1));
         }
+        let piece = self.piece(MAPPED, tail, length).map_err(|source| self.unreadable(source))?;
+        mapping::map_range(file, start, piece).map_err(|source| self.unreadable(source))
+    }
+
+    /// Reads the next piece of the file into a new block that begins with what is left of the last one.
+    fn copy_on(&self, mut file: &File, length: u64) -> Result<SharedOwner<u8>, SourceError> {
+        let tail = &self.data[self.at..];
+        let piece = self.piece(BLOCK, tail.len(), length).map_err(|source| self.unreadable(source))?;
+        let mut block = self.memory.rent(piece, &self.path, self.lines + 1)?;
+        block[..tail.len()].copy_from_slice(tail);
+        let behind = self.position() + tail.len() as u64;
+        let read = file.seek(SeekFrom::Start(behind)).and_then(|_| file.read_exact(&mut block[tail.len()..]));
+        match read {
+            Ok(()) => Ok(block.into_shared()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(SourceError::Cut { path: self.owned_path() })
+            }
+            Err(error) => Err(self.unreadable(error)),
+        }
+    }
+
+    /// How long the next piece of a file is: twice what is left of the last one at least, and no longer than the file.
+    fn piece(&self, least: usize, tail: usize, length: u64) -> io::Result<usize> {
         let wanted =
-            if self.records.is_whole() { u64::MAX } else { MAPPED.max(tail.saturating_mul(2)) as u64 };
-        usize::try_from(wanted.min(length - start))
-            .map_err(io::Error::other)
-            .and_then(|piece| mapping::map_range(file, start, piece))
-            .map_err(|source| SourceError::Read { path: self.owned_path(), source })
+            if self.records.is_whole() { u64::MAX } else { least.max(tail.saturating_mul(2)) as u64 };
+        usize::try_from(wanted.min(length - self.position())).map_err(io::Error::other)
+    }
+
+    fn unreadable(&self, source: io::Error) -> SourceError {
+        SourceError::Read { path: self.owned_path(), source }
     }
 
     /// Reads on into a new block that begins with what is left of the last one.

@@ -3,6 +3,7 @@
 mod abbreviation;
 mod block;
 mod extract;
+mod line;
 mod select;
 mod sentence;
 

@@ -15,6 +15,7 @@ mod resume;
 mod search;
 mod sink;
 mod source;
+mod source_access;
 #[cfg(feature = "compression")]
 mod source_compressed;
 #[cfg(feature = "csv")]

@@ -1,6 +1,6 @@
 //! Sentences, and which of them are chosen.
 
-use std::{fs, num::NonZeroUsize};
+use std::{fs, num::NonZeroUsize, ops::Range, sync::Arc};
 
 use leasehold::MemoryPool;
 use leasehold_pipeline::{
@@ -107,7 +107,12 @@ type Made = (Vec<f32>, usize, bool);
 const WIDTH: usize = 6;
 
 fn made(random: &mut Random, most: usize) -> Vec<Made> {
-    (0..random.below(most))
+    let length = random.below(most);
+    made_exactly(random, length)
+}
+
+fn made_exactly(random: &mut Random, length: usize) -> Vec<Made> {
+    (0..length)
         .map(|_| {
             let raw: Vec<f64> = (0..WIDTH).map(|_| random.below(2000) as f64 - 700.0).collect();
             let length = raw.iter().map(|value| value * value).sum::<f64>().sqrt();
@@ -121,41 +126,121 @@ fn dot(a: &[f32], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * b).sum()
 }
 
+fn dot64(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 fn wide(vector: &[f32]) -> Vec<f64> {
     vector.iter().copied().map(f64::from).collect()
 }
 
+/// Sentences that may be chosen, and the text whose centroid they are measured by.
+type Stretch = (Vec<usize>, Range<usize>);
+
 /// The rule word for word, in f64, with nothing remembered from one choice to the next.
-fn oracle(made: &[Made], sentences: usize, words: usize) -> Vec<usize> {
-    let weight = |whole: bool| if whole { 1.0 } else { 0.25 };
-    let mut centroid = vec![0.0; WIDTH];
-    for (vector, _, whole) in made {
-        centroid.iter_mut().zip(vector).for_each(|(sum, value)| *sum += weight(*whole) * f64::from(*value));
-    }
-    let length = centroid.iter().map(|value| value * value).sum::<f64>().sqrt();
-    centroid.iter_mut().for_each(|value| *value /= length);
-    let score = |at: usize| {
-        let (vector, _, whole) = &made[at];
-        weight(*whole) * dot(vector, &centroid) * (1.0 + 0.5 * (-(at as f64) / 10.0).exp2())
+fn choose(made: &[Made], stretches: &[Stretch], sentences: usize, words: Option<usize>) -> Vec<usize> {
+    let weight = |at: usize| if made[at].2 { 1.0 } else { 0.25 };
+    let centroid = |text: &Range<usize>| {
+        let mut sum = vec![0.0; made[0].0.len()];
+        for at in text.clone() {
+            sum.iter_mut().zip(&made[at].0).for_each(|(sum, value)| *sum += weight(at) * f64::from(*value));
+        }
+        let length = dot64(&sum, &sum).sqrt();
+        sum.iter().map(|value| value / length).collect::<Vec<f64>>()
     };
-    let mut chosen: Vec<usize> = Vec::new();
+    let centroids: Vec<Vec<f64>> = stretches.iter().map(|(_, text)| centroid(text)).collect();
+    let mut chosen: Vec<(usize, usize)> = Vec::new();
     while chosen.len() < sentences {
-        let left = words - chosen.iter().map(|at| made[*at].1).sum::<usize>();
+        let left = words.map(|words| words - chosen.iter().map(|(_, at)| made[*at].1).sum::<usize>());
         let nearest = |at: usize| {
-            chosen.iter().map(|other| dot(&made[at].0, &wide(&made[*other].0))).fold(0.0, f64::max)
+            chosen.iter().map(|(_, other)| dot(&made[at].0, &wide(&made[*other].0))).fold(0.0, f64::max)
         };
-        let open =
-            (0..made.len()).filter(|at| !chosen.contains(at) && made[*at].1 <= left && nearest(*at) < 0.95);
-        let value = |at: usize| 0.8 * score(at) - 0.2 * nearest(at);
-        let Some(best) = open.max_by(|a, b| value(*a).total_cmp(&value(*b)).then(b.cmp(a))) else { break };
+        let given = |stretch: usize| {
+            let from_it = chosen.iter().filter(|(from, _)| *from == stretch);
+            from_it.map(|(_, at)| if words.is_some() { made[*at].1 } else { 1 }).sum::<usize>()
+        };
+        let value = |stretch: usize, at: usize| {
+            let lead = 1.0 + 0.5 * (-(at as f64) / 10.0).exp2();
+            0.8 * weight(at) * dot(&made[at].0, &centroids[stretch]) * lead - 0.2 * nearest(at)
+        };
+        let open = stretches.iter().enumerate().flat_map(|(stretch, (sentences, _))| {
+            let fits = |at: &usize| left.is_none_or(|left| made[*at].1 <= left) && nearest(*at) < 0.95;
+            let may_be = |at: &usize| !chosen.contains(&(stretch, *at)) && fits(at);
+            sentences.iter().copied().filter(may_be).map(move |at| (stretch, at)).collect::<Vec<_>>()
+        });
+        let valued = open.map(|(stretch, at)| (given(stretch), value(stretch, at), (stretch, at)));
+        let better = |a: &(usize, f64, (usize, usize)), b: &(usize, f64, (usize, usize))| {
+            a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2))
+        };
+        let Some((_, _, best)) = valued.min_by(better) else { break };
         chosen.push(best);
     }
+    let mut chosen: Vec<usize> = chosen.into_iter().map(|(_, at)| at).collect();
     chosen.sort_unstable();
     chosen
 }
 
+/// What is chosen of a short text.
+fn oracle(made: &[Made], sentences: usize, words: Option<usize>) -> Vec<usize> {
+    if made.is_empty() {
+        return Vec::new();
+    }
+    choose(made, &[((0..made.len()).collect(), 0..made.len())], sentences, words)
+}
+
+/// The candidates of some sections side by side, which are as many as a power of two.
+fn candidates(made: &[Made], text: Range<usize>, words: Option<usize>) -> Vec<usize> {
+    let sentences = match text.len() {
+        16 => text.clone().collect(),
+        length => {
+            let middle = text.start + length / 2;
+            let mut both = candidates(made, text.start..middle, words);
+            both.extend(candidates(made, middle..text.end, words));
+            both
+        }
+    };
+    if sentences.len() <= 8 {
+        return sentences;
+    }
+    let fit = sentences.into_iter().filter(|at| words.is_none_or(|words| made[*at].1 <= words)).collect();
+    choose(made, &[(fit, text)], 8, None)
+}
+
+/// What is chosen of a long text, level by level, from the whole of it.
+fn long_oracle(made: &[Made], sentences: usize, words: Option<usize>) -> Vec<usize> {
+    let full = (made.len() - 1) / 16;
+    let mut size = 1;
+    while full / size >= 256 {
+        size *= 2;
+    }
+    let mut sections: Vec<Stretch> = Vec::new();
+    let mut at = 0;
+    while at < full {
+        while full - at < size {
+            size /= 2;
+        }
+        let text = at * 16..(at + size) * 16;
+        sections.push((candidates(made, text.clone(), words), text));
+        at += size;
+    }
+    sections.push(((full * 16..made.len()).collect(), full * 16..made.len()));
+
+    let weight = |text: Range<usize>| made[text].iter().map(|made| if made.2 { 1.0 } else { 0.25 }).sum();
+    let whole: f64 = weight(0..made.len());
+    let count = words.map_or(sentences, |words| words / 32).clamp(1, 64);
+    let mut stretches: Vec<Stretch> = vec![(Vec::new(), 0..0); count];
+    for (candidates, text) in sections {
+        let middle = weight(0..text.start) + weight(text.clone()) / 2.0;
+        let stretch = &mut stretches[((middle * count as f64 / whole) as usize).min(count - 1)];
+        stretch.0.extend(candidates);
+        stretch.1 = if stretch.1.is_empty() { text } else { stretch.1.start..text.end };
+    }
+    choose(made, &stretches, sentences, words)
+}
+
 fn summary(made: &[Made], length: Length) -> Vec<usize> {
-    let mut summarizer = Summarizer::new(WIDTH, length);
+    let width = made.first().map_or(WIDTH, |(vector, ..)| vector.len());
+    let mut summarizer = Summarizer::new(width, length);
     for (at, (vector, words, whole)) in made.iter().enumerate() {
         summarizer.add(vector, *words, *whole, || at);
     }
@@ -171,8 +256,101 @@ fn what_is_chosen_is_what_the_rule_says() {
         let made = made(&mut random, 60);
         let sentences = random.below(12);
         let words = random.below(150);
-        assert_eq!(summary(&made, Length::Sentences(sentences)), oracle(&made, sentences, usize::MAX >> 1));
-        assert_eq!(summary(&made, Length::Words(words)), oracle(&made, usize::MAX, words));
+        assert_eq!(summary(&made, Length::Sentences(sentences)), oracle(&made, sentences, None));
+        assert_eq!(summary(&made, Length::Words(words)), oracle(&made, usize::MAX, Some(words)));
+    }
+}
+
+#[test]
+fn a_text_is_long_from_one_sentence_on_and_short_before() {
+    let mut random = Random::new(9);
+    let made: Vec<Made> = made_exactly(&mut random, 2049);
+    let short = &made[..2048];
+    assert_eq!(summary(short, Length::Sentences(9)), oracle(short, 9, None));
+    assert_eq!(summary(&made, Length::Sentences(9)), long_oracle(&made, 9, None));
+    assert_ne!(oracle(&made, 9, None), long_oracle(&made, 9, None), "it is another rule");
+}
+
+#[test]
+fn what_is_chosen_of_a_long_text_is_what_the_rule_says_level_by_level() {
+    let mut random = Random::new(10);
+    // Where sections become full, and where all of them are joined.
+    let borders = [16 * 129, 16 * 255, 16 * 256, 16 * 257, 16 * 512, 16 * 513, 16 * 767, 16 * 1024];
+    let borders = borders.into_iter().flat_map(|border| [border, border + 1]);
+    let between: Vec<usize> = (0..10).map(|_| 2049 + random.below(12_000)).collect();
+    for length in borders.chain(between) {
+        let made = made_exactly(&mut random, length);
+        let sentences = random.below(80);
+        assert_eq!(summary(&made, Length::Sentences(sentences)), long_oracle(&made, sentences, None));
+        let words = random.below(500);
+        assert_eq!(summary(&made, Length::Words(words)), long_oracle(&made, usize::MAX, Some(words)));
+    }
+}
+
+/// A unit vector that is near to another, the nearer the less noise there is.
+fn near(random: &mut Random, direction: &[f32], noise: f32) -> Vec<f32> {
+    let raw: Vec<f32> = direction
+        .iter()
+        .map(|value| {
+            value + noise * (random.below(2001) as f32 / 1000.0 - 1.0) / (direction.len() as f32).sqrt()
+        })
+        .collect();
+    let length = raw.iter().map(|value| value * value).sum::<f32>().sqrt();
+    raw.iter().map(|value| value / length).collect()
+}
+
+#[test]
+fn a_long_text_of_many_topics_is_summarized_by_the_sentence_that_stands_for_each() {
+    const TOPICS: usize = 24;
+    const SENTENCES: usize = 400;
+    let mut random = Random::new(11);
+    let topics: Vec<Vec<f32>> = (0..TOPICS).map(|_| near(&mut random, &[0.0; 48], 1.0)).collect();
+    let mean: Vec<f32> = (0..48).map(|at| topics.iter().map(|topic| topic[at]).sum()).collect();
+    let (mut text, mut planted) = (Vec::new(), Vec::new());
+    for topic in &topics {
+        let main = random.below(SENTENCES);
+        for at in 0..SENTENCES {
+            // Every tenth says something that holds for the whole text, and so is near to its centroid.
+            let (direction, noise) = match at {
+                at if at == main => (topic, 0.3),
+                at if at % 10 == 0 => (&mean, 0.3),
+                _ => (topic, 2.0),
+            };
+            planted.extend((at == main).then_some(text.len()));
+            text.push((near(&mut random, direction, noise), 20, true));
+        }
+    }
+    let chosen = summary(&text, Length::Sentences(TOPICS));
+    let found = planted.iter().filter(|at| chosen.contains(at)).count();
+    // Sections end within topics, and the first one has sentences that come early.
+    assert!(found >= TOPICS - 2, "{found} of {planted:?} are among {chosen:?}");
+}
+
+#[test]
+fn every_part_of_a_long_text_has_its_share_of_the_summary() {
+    let mut random = Random::new(12);
+    for (length, sentences) in [(3000, 2), (9000, 5), (20_000, 20), (30_000, 64), (30_000, 128)] {
+        let made: Vec<Made> = (0..length)
+            .map(|_| (near(&mut random, &[0.3, 0.2, 0.0, 0.0, 0.0, 0.0], 2.0), 20, true))
+            .collect();
+        let chosen = summary(&made, Length::Sentences(sentences));
+        assert_eq!(chosen.len(), sentences);
+        let parts = sentences.min(64);
+        for (at, chosen) in chosen.chunks(sentences / parts).enumerate() {
+            // A part ends where a section does, and there are at least 128 sections.
+            let (start, end) = (at * length / parts, (at + 1) * length / parts);
+            let within = start.saturating_sub(length / 128)..end + length / 128;
+            assert!(chosen.iter().all(|at| within.contains(at)), "{chosen:?} of {within:?}");
+        }
+        let words = 20 * sentences;
+        let chosen = summary(&made, Length::Words(words));
+        assert_eq!(chosen.len(), sentences);
+        let parts = (words / 32).clamp(1, 64);
+        for at in 0..parts {
+            let (start, end) = (at * length / parts, (at + 1) * length / parts);
+            let within = start.saturating_sub(length / 128)..end + length / 128;
+            assert!(chosen.iter().any(|at| within.contains(at)), "{chosen:?} has none of {within:?}");
+        }
     }
 }
 
@@ -186,7 +364,22 @@ fn what_repeats_a_chosen_sentence_is_passed_over() {
 }
 
 #[test]
-fn a_text_of_any_length_is_summarized_in_the_same_memory() {
+fn no_more_is_kept_of_a_text_of_any_length() {
+    let mut random = Random::new(13);
+    let alive = Arc::new(());
+    let mut summarizer = Summarizer::new(2, Length::Sentences(5));
+    for at in 1..=300_000 {
+        let angle = random.below(1000) as f32 / 1000.0;
+        let keep = || Arc::clone(&alive);
+        summarizer.add(&[angle.cos(), angle.sin()], 1 + random.below(30), random.below(3) > 0, keep);
+        assert!(summarizer.candidates() <= 2048 + 100, "behind sentence {at}");
+        assert_eq!(Arc::strong_count(&alive) - 1, summarizer.candidates());
+    }
+    assert_eq!(summarizer.seen(), 300_000);
+}
+
+#[test]
+fn sentences_late_in_a_long_text_are_found() {
     let mut random = Random::new(6);
     let mut summarizer = Summarizer::new(WIDTH, Length::Words(120));
     // Late in the text, and nearer to its centroid than the rest, but for the first sentences.
@@ -205,7 +398,6 @@ fn a_text_of_any_length_is_summarized_in_the_same_memory() {
         let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
         let unit = vector.map(|value| value / length);
         summarizer.add(&unit, 10, true, || at);
-        assert!(summarizer.candidates() <= 2048);
     }
     assert_eq!(summarizer.seen(), 20_000);
     let chosen: Vec<usize> = summarizer.finish().into_iter().map(|chosen| chosen.sentence).collect();

@@ -38,7 +38,7 @@ impl PipeBuilder {
     /// Sets where blocks are rented. From a pool with a budget, [`PipeWriter::reserve`] waits for its turn.
     ///
     /// A budget should have room for what the pipe holds, and two blocks more: a writer that waits for memory which the pipe
-    /// itself holds waits until the reader consumes some.
+    /// itself holds waits until the reader has consumed a block of it.
     #[must_use]
     pub fn pool(mut self, pool: impl Into<AnyPool>) -> PipeBuilder {
         self.pool = Some(pool.into());

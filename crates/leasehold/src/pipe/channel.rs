@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -15,6 +16,8 @@ use crate::sync::{Mutex, lock};
 pub(super) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let state = State {
         pending: VecDeque::new(),
+        returned: None,
+        next: None,
         held: 0,
         wanted: None,
         writer: Outcome::Open,
@@ -34,6 +37,11 @@ pub(super) struct Channel<T> {
 struct State<T> {
     /// What was published and the reader has not taken yet.
     pending: VecDeque<Shared<T>>,
+    /// An empty share of the block that is being written, from a reader who has consumed everything: what is published next
+    /// is joined to it, for which no atomic operation is needed.
+    returned: Option<Shared<T>>,
+    /// Where what is published next begins, if the block has room and the writer has not left it.
+    next: Option<NonZero<usize>>,
     /// Elements published and not consumed.
     held: usize,
     /// How many elements the writer waits to have room for; none when it does not wait.
@@ -79,6 +87,24 @@ impl<T> State<T> {
         }
     }
 
+    /// Appends the first `len` elements of the block to what is pending. Returns a share that has become useless.
+    fn append(&mut self, block: &mut Rest<T>, len: usize) -> Option<Shared<T>>
+    where
+        T: Send + 'static,
+    {
+        let mut returned = self.returned.take();
+        let last = self.pending.back_mut().or(returned.as_mut());
+        let is_joined = last.is_some_and(|last| block.append_to(last, len));
+        if self.pending.is_empty() && is_joined {
+            self.pending.extend(returned.take());
+        } else if !is_joined {
+            self.pending.push_back(block.split_to(len));
+        }
+        let rest = block.as_slice();
+        self.next = if rest.is_empty() { None } else { Some(rest.as_ptr().addr()) }.and_then(NonZero::new);
+        returned
+    }
+
     /// Ends the wait of the writer.
     fn release_writer(&mut self) -> Option<Waker> {
         self.wanted = None;
@@ -93,18 +119,27 @@ impl<T: Send + 'static> Sender<T> {
 
     /// Gives the first `len` elements of the block to the reader. Returns how much room is left in the pipe.
     pub(super) fn publish(&self, block: &mut Rest<T>, len: usize) -> Result<usize, WriteError> {
-        let (room, woken) = {
+        let (room, woken, other) = {
             let mut state = lock(&self.0.state);
             state.check_open()?;
-            let appended = state.pending.back_mut().is_some_and(|last| block.append_to(last, len));
-            if !appended {
-                state.pending.push_back(block.split_to(len));
-            }
+            let other = state.append(block, len);
             state.held += len;
-            (self.0.capacity - state.held, state.waiting_reader.take())
+            (self.0.capacity - state.held, state.waiting_reader.take(), other)
         };
+        drop(other);
         wake(woken);
         Ok(room)
+    }
+
+    /// The writer goes on in another block, or in this one from its beginning: a share that the reader has returned, or will
+    /// return, is of no use.
+    pub(super) fn leave_block(&self) {
+        let returned = {
+            let mut state = lock(&self.0.state);
+            state.next = None;
+            state.returned.take()
+        };
+        drop(returned);
     }
 
     /// How much room there is, if it is as much as `wanted`; otherwise `waker` is woken when it may be.
@@ -157,15 +192,16 @@ impl<T: Send + 'static> Sender<T> {
 
 impl<T> Sender<T> {
     fn end(&self, outcome: Outcome) {
-        let (woken, old) = {
+        let (woken, old, returned) = {
             let mut state = lock(&self.0.state);
             if !matches!(state.writer, Outcome::Open) {
                 return;
             }
             state.writer = outcome;
-            (state.waiting_reader.take(), state.release_writer())
+            state.next = None;
+            (state.waiting_reader.take(), state.release_writer(), state.returned.take())
         };
-        drop(old);
+        drop((old, returned));
         wake(woken);
     }
 }
@@ -252,16 +288,29 @@ impl<T> Receiver<T> {
 
     /// Makes room of `len` elements. A writer that waits is woken when half of the pipe is free, or as much as it wants:
     /// so the two do not go to sleep and wake up in turns for every piece.
-    pub(super) fn consume(&self, len: usize) {
+    ///
+    /// `last` is the last share that the reader had, if it has consumed everything.
+    pub(super) fn consume(&self, len: usize, mut last: Option<Shared<T>>) {
+        let end = last.as_mut().and_then(|last| {
+            let consumed = last.as_slice().len();
+            last.narrow(consumed..).expect("its own end");
+            NonZero::new(last.as_slice().as_ptr().addr())
+        });
         let woken = {
             let mut state = lock(&self.0.state);
             state.held -= len;
+            // Blocks that the writer is not in are not kept from their pool. The addresses do not deceive: behind what was
+            // published there is room in the same block, so no other ends there.
+            if end.is_some() && end == state.next {
+                mem::swap(&mut state.returned, &mut last);
+            }
             let room = self.0.capacity - state.held;
             match state.wanted {
                 Some(wanted) if room >= wanted.max(self.0.capacity / 2) => state.release_writer(),
                 _ => None,
             }
         };
+        drop(last);
         wake(woken);
     }
 
@@ -282,7 +331,8 @@ impl<T> Receiver<T> {
                 return;
             }
             state.reader = outcome;
-            (state.release_writer(), state.waiting_reader.take(), mem::take(&mut state.pending))
+            let lost = (mem::take(&mut state.pending), state.returned.take());
+            (state.release_writer(), state.waiting_reader.take(), lost)
         };
         drop((old, lost));
         wake(woken);

@@ -53,7 +53,7 @@ fn everything_written_is_read_by_two_who_wait_for_each_other() {
             let found = wait_for_news(&receiver, &mut incoming, false).unwrap();
             for share in incoming {
                 read.extend_from_slice(share.as_slice());
-                receiver.consume(share.as_slice().len());
+                receiver.consume(share.as_slice().len(), Some(share));
             }
             if matches!(found, Found::End) {
                 break;
@@ -93,7 +93,7 @@ fn a_reader_that_makes_less_room_than_half_ends_the_wait_of_a_writer_with_its_ow
         });
         let mut incoming = VecDeque::new();
         wait_for_news(&receiver, &mut incoming, false).unwrap();
-        receiver.consume(1);
+        receiver.consume(1, None);
         assert!(matches!(wait_for_news(&receiver, &mut VecDeque::new(), false), Ok(Found::End)));
         writer.join().unwrap();
     });
@@ -107,5 +107,51 @@ fn a_writer_that_goes_is_seen_by_a_reader_that_waits() {
         let gone = wait_for_news(&receiver, &mut VecDeque::new(), false);
         assert!(matches!(gone, Err(ReadError::WriterGone)));
         writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_share_that_the_reader_returns_keeps_no_block_that_the_writer_leaves() {
+    model(|| {
+        let (sender, receiver) = channel(2);
+        let mut block = block(2);
+        sender.publish(&mut block, 1).unwrap();
+        let reader = thread::spawn(move || {
+            let mut incoming = VecDeque::new();
+            wait_for_news(&receiver, &mut incoming, false).unwrap();
+            receiver.consume(1, incoming.pop_front());
+            receiver
+        });
+        sender.leave_block();
+        let receiver = reader.join().unwrap();
+        assert!(block.reclaim());
+        drop((sender, receiver));
+    });
+}
+
+#[test]
+fn what_is_written_behind_a_share_that_the_reader_returns_is_read_once() {
+    model(|| {
+        let (sender, receiver) = channel(2);
+        let writer = thread::spawn(move || {
+            let mut block = block(2);
+            sender.publish(&mut block, 1).unwrap();
+            sender.publish(&mut block, 1).unwrap();
+            sender.complete(Ok(()));
+        });
+        let mut read = Vec::new();
+        loop {
+            let mut incoming = VecDeque::new();
+            let found = wait_for_news(&receiver, &mut incoming, false).unwrap();
+            for share in incoming {
+                read.extend_from_slice(share.as_slice());
+                receiver.consume(share.as_slice().len(), Some(share));
+            }
+            if matches!(found, Found::End) {
+                break;
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!(read, [0, 1]);
     });
 }

@@ -124,10 +124,16 @@ impl<T: Send + 'static> PipeReader<T> {
             "{consumed} elements consumed and {examined} examined of {len}"
         );
         self.examined = examined - consumed;
-        if consumed > 0 {
-            self.buffer.advance(consumed);
-            self.receiver.consume(consumed);
+        if consumed == 0 {
+            return;
         }
+        let mut last = None;
+        if consumed == len {
+            last = self.buffer.take_last();
+        } else {
+            self.buffer.advance(consumed);
+        }
+        self.receiver.consume(consumed, last);
     }
 
     /// What was read and not consumed.

@@ -57,7 +57,8 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
     /// what it had committed is in the pipe, or lost with the reader.
     ///
     /// # Cancel safety
-    /// A future that is dropped has changed nothing but that what was committed may be in the pipe already.
+    /// A future that is dropped has changed nothing but that what was committed may be in the pipe already, and that a block
+    /// in which too little was left was given up.
     ///
     /// # Examples
     /// ```
@@ -160,7 +161,7 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
         if !self.tail.has_block(len) {
             self.publish()?;
         }
-        if !self.tail.has_block_again(len) {
+        if !self.tail.has_block_again(len, &self.sender) {
             // Not behind ourselves.
             self.queued = None;
             let block = self.pool.try_rent_at(len.max(self.block_len), Location::caller())?;
@@ -305,11 +306,17 @@ impl<T: Send + 'static> Tail<T> {
         self.block.as_ref().is_some_and(|block| block.len() - self.committed >= len)
     }
 
-    /// As [`has_block`](Self::has_block), using the block from its beginning again if the reader is done with it.
-    fn has_block_again(&mut self, len: usize) -> bool {
-        self.has_block(len)
-            || self.committed == 0
-                && self.block.as_mut().is_some_and(|block| block.whole_len() >= len && block.reclaim())
+    /// As [`has_block`](Self::has_block), using the block from its beginning again if the reader is done with it. Otherwise
+    /// the block is to be replaced.
+    fn has_block_again(&mut self, len: usize, sender: &Sender<T>) -> bool {
+        if self.has_block(len) {
+            return true;
+        }
+        let Some(block) = self.block.as_mut().filter(|_| self.committed == 0) else { return false };
+        if block.len() > 0 {
+            sender.leave_block();
+        }
+        block.whole_len() >= len && block.reclaim()
     }
 
     /// What may be written.
@@ -384,11 +391,15 @@ impl<T: Pod + Send + Sync> Reserve<'_, T> {
             // Before a pool makes us wait: the reader may be who has the memory.
             tail.publish(self.sender)?;
         }
-        if !tail.has_block_again(len) {
+        if !tail.has_block_again(len, self.sender) {
             let (pool, len, site) = (self.pool, len.max(self.block_len), self.site);
             match poll_rent(pool, len, site, &mut self.rent, context)? {
                 Poll::Ready(block) => tail.start(block),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // Too little is left in it for us, and it may be what the pool lacks: it goes back when it was read.
+                    tail.block = None;
+                    return Poll::Pending;
+                }
             }
         }
         Poll::Ready(Ok(()))

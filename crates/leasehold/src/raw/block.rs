@@ -59,9 +59,19 @@ const _: () = {
     assert!(std::mem::offset_of!(Block, history) == 128, "and history begins with the third");
 };
 
-/// Lines 2 and 3: the call sites of the latest leases, each overwritten by the [`HISTORY`]th after it.
+/// Lines 2 and 3: what is known of the latest leases.
 #[repr(align(64))]
-struct History([Episode; HISTORY]);
+struct History {
+    /// Their call sites, each overwritten by the [`HISTORY`]th after it.
+    episodes: [Episode; HISTORY],
+    /// The toucher of the latest lease that anybody entered.
+    sole: AtomicPtr<Record>,
+    /// How many leases before it had the same one; [`HABIT`] at the most.
+    times: AtomicUsize,
+}
+
+/// How many leases in a row one thread alone has to enter for the next one to be taken for one of that kind.
+const HABIT: usize = if cfg!(any(leasehold_loom, miri)) { 1 } else { 64 };
 
 /// In [`Block::counted`]: the source wants to hear of pins. Here, because whoever pins reads the counter anyway.
 pub(super) const HOOKED: u64 = 1 << 63;
@@ -136,7 +146,11 @@ impl Block {
             counted: AtomicU64::new(0),
             parts: AtomicU64::new(0),
             shares: AtomicUsize::new(0),
-            history: History(std::array::from_fn(|_| Episode::new())),
+            history: History {
+                episodes: std::array::from_fn(|_| Episode::new()),
+                sole: AtomicPtr::new(ptr::null_mut()),
+                times: AtomicUsize::new(0),
+            },
         }
     }
 
@@ -193,7 +207,7 @@ impl Block {
     }
 
     fn episode(&self, word: Word) -> &Episode {
-        &self.history.0[word.generation() as usize % HISTORY]
+        &self.history.episodes[word.generation() as usize % HISTORY]
     }
 
     /// Called by whoever begins the lease `word`, before it is published.
@@ -239,6 +253,37 @@ impl Block {
         let latest = if over { now.before() } else { now };
         let since = latest.generation().saturating_sub(word.generation());
         (since, if over { None } else { self.sites(latest).leased })
+    }
+
+    /// The only thread that is likely to enter the lease `word` that is about to begin at `leased`: the one that always was,
+    /// lately, where leases began there. Null when nobody can tell.
+    #[inline]
+    pub(super) fn likely_toucher(&self, word: Word, leased: Site) -> *mut Record {
+        let History { sole, times, .. } = &self.history;
+        // Relaxed, all: whoever begins a lease holds the block. A late reader of an earlier lease may change the toucher
+        // still; that makes the guess a worse one at the most.
+        let last = self.toucher.load(Ordering::Relaxed);
+        if last.is_null() || last == SEVERAL {
+            return ptr::null_mut();
+        }
+        let place = self.episode(word.before()).leased.load(Ordering::Relaxed).cast_const();
+        let before = times.load(Ordering::Relaxed);
+        if last != sole.load(Ordering::Relaxed) || !ptr::eq(place, leased) {
+            sole.store(last, Ordering::Relaxed);
+            times.store(0, Ordering::Relaxed);
+        } else if before < HABIT {
+            times.store(before + 1, Ordering::Relaxed);
+        } else {
+            return last;
+        }
+        ptr::null_mut()
+    }
+
+    /// Notes that what the toucher said was of no use to who ended the lease.
+    #[cold]
+    pub(super) fn break_habit(&self) {
+        // Relaxed: for the guess of `likely_toucher` only.
+        self.history.times.store(0, Ordering::Relaxed);
     }
 
     /// Leaves `waker` to be woken when the lease ends. The caller looks at the block again afterwards.

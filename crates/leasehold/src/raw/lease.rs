@@ -40,13 +40,14 @@ pub(super) unsafe fn publish(block: &'static Block, kind: Kind, site: Site) -> (
         // SAFETY: as above, for a block that is not worn out.
         return unsafe { publish(fresh, kind, site) };
     }
-    block.stamp_leased(word, site);
     // An exclusive handle is most often used where it was made: this thread is its toucher from the start, which
-    // saves the claim. A read-only one is made to be sent away: the first thread to enter claims it.
+    // saves the claim. A read-only one is made to be sent away: the first thread to enter claims it, unless the block's
+    // past says which thread that will be.
     let toucher = match kind {
         Kind::Exclusive => record::own_or_null(),
-        Kind::ReadOnly => std::ptr::null_mut(),
+        Kind::ReadOnly => block.likely_toucher(word, site),
     };
+    block.stamp_leased(word, site);
     // Relaxed, all: published by the store to `word`. The one part of a read-only lease never comes back; where the last
     // lease left it, its line stays with whoever read it.
     if block.parts.load(Ordering::Relaxed) != 1 {
@@ -304,6 +305,9 @@ fn spans_known(block: &Block, word: Word) -> Option<usize> {
     if toucher.is_null() {
         return Some(0);
     }
-    let record = record::own()?;
-    (toucher == record.as_ptr()).then(|| record.count(block, word))
+    let own = record::own().filter(|record| toucher == record.as_ptr());
+    if own.is_none() {
+        block.break_habit();
+    }
+    own.map(|record| record.count(block, word))
 }

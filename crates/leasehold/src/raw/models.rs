@@ -367,6 +367,26 @@ fn a_second_toucher_is_not_overlooked() {
 }
 
 #[test]
+fn who_is_taken_for_the_toucher_is_not_overlooked_by_another_lessor() {
+    for kind in [&EAGER, &PATIENT] {
+        model(move || {
+            let memory = Memory::new();
+            let (lease, view) = lease_view(memory, kind);
+            read(&view);
+            let owned = end(lease).ok().expect("nobody else was there");
+            let (lease, view) = handle::lease_read_only(owned, Location::caller());
+            let lessor = thread::spawn(move || {
+                drop(lease);
+                limbo::flush();
+            });
+            read(&view);
+            lessor.join().unwrap();
+            assert_eq!(memory.released(), 1);
+        });
+    }
+}
+
+#[test]
 fn a_pin_holds_a_revoked_block() {
     model(|| {
         let memory = Memory::new();

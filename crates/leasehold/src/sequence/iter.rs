@@ -1,30 +1,29 @@
 //! Segments and elements, in order.
 
-use std::collections::vec_deque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Range;
 use std::slice;
 
-use super::Segment;
+use super::list::{Parts, Segment};
 
 /// The segments of a [`Sequence`](super::Sequence), none of them empty.
 pub struct Segments<'a, T> {
     /// The segments that lie in the range, wholly or partly; none outside of it.
-    list: vec_deque::Iter<'a, Segment<T>>,
+    list: Parts<'a, T>,
     range: Range<usize>,
 }
 
 impl<'a, T> Segments<'a, T> {
-    pub(super) fn new(list: vec_deque::Iter<'a, Segment<T>>, range: Range<usize>) -> Self {
+    pub(super) fn new(list: Parts<'a, T>, range: Range<usize>) -> Self {
         Segments { list, range }
     }
 
     pub(super) fn none() -> Self {
-        Segments { list: vec_deque::Iter::default(), range: 0..0 }
+        Segments { list: Parts::none(), range: 0..0 }
     }
 
-    pub(super) fn into_segments(self) -> vec_deque::Iter<'a, Segment<T>> {
+    pub(super) fn into_segments(self) -> Parts<'a, T> {
         self.list
     }
 

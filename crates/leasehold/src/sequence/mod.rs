@@ -2,25 +2,25 @@
 
 mod find;
 mod iter;
+mod list;
 mod reader;
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{Index, Range, RangeBounds};
 use std::panic::Location;
-use std::sync::Arc;
 
 use bytemuck::Pod;
 
 use crate::error::{OutOfRange, RentError};
 use crate::owner::MemoryOwner;
 use crate::pool::{AnyPool, MemoryPool};
-use crate::raw;
+use crate::raw::{self, Shared};
 use crate::shared::SharedOwner;
 use find::Search;
 pub use iter::{Elements, Segments};
+use list::{List, Segment};
 pub use reader::SequenceReader;
 
 /// Read-only segments, one behind the other, that read as one slice would: what arrived in pieces, without a copy.
@@ -33,7 +33,8 @@ pub use reader::SequenceReader;
 /// that follows the one before it in the same block is joined to it. A position is found in the logarithm of the number
 /// of segments.
 ///
-/// Cloning and slicing cost one atomic addition and copy no list: a clone or [`slice`](Self::slice) keeps all segments of
+/// A sequence of one segment allocates nothing. Cloning and slicing cost one atomic addition, and another when there are
+/// several segments; they copy no list: a clone or [`slice`](Self::slice) keeps all segments of
 /// what it came from. What changes a sequence ([`advance`](Self::advance), [`split_to`](Self::split_to),
 /// [`push`](Self::push) ..) leaves it with the segments that it shows, and lets go of the others.
 ///
@@ -52,29 +53,10 @@ pub use reader::SequenceReader;
 #[doc(alias = "ReadOnlySequence")]
 #[doc(alias = "Buf")]
 pub struct Sequence<T> {
-    /// None when there has never been a segment.
-    list: Option<Arc<VecDeque<Segment<T>>>>,
+    list: List<T>,
     /// Where the sequence begins and ends, counted as in [`Segment::end`].
     start: usize,
     end: usize,
-}
-
-struct Segment<T> {
-    elements: SharedOwner<T>,
-    /// Elements in the list up to here, this segment's included, and those that have left it at the front.
-    end: usize,
-}
-
-impl<T> Segment<T> {
-    fn start(&self) -> usize {
-        self.end - self.elements.len()
-    }
-}
-
-impl<T> Clone for Segment<T> {
-    fn clone(&self) -> Self {
-        Segment { elements: self.elements.clone(), end: self.end }
-    }
 }
 
 impl<T> Sequence<T> {
@@ -85,7 +67,7 @@ impl<T> Sequence<T> {
     /// assert!(leasehold::Sequence::<u8>::new().is_empty());
     /// ```
     pub const fn new() -> Sequence<T> {
-        Sequence { list: None, start: 0, end: 0 }
+        Sequence { list: List::new(), start: 0, end: 0 }
     }
 
     /// Elements in all segments.
@@ -110,8 +92,7 @@ impl<T> Sequence<T> {
             return None;
         }
         let at = self.start + position;
-        let list = self.list.as_deref()?;
-        let segment = list.get(index_of(list, at))?;
+        let segment = self.list.at(at)?;
         segment.elements.get(at - segment.start())
     }
 
@@ -128,13 +109,11 @@ impl<T> Sequence<T> {
 
     /// The segments of a range that lies within the sequence.
     fn segments_within(&self, range: Range<usize>) -> Segments<'_, T> {
-        let (start, end) = (self.start + range.start, self.start + range.end);
-        match self.list.as_deref() {
-            Some(list) if start < end => {
-                Segments::new(list.range(index_of(list, start)..=index_of(list, end - 1)), start..end)
-            }
-            _ => Segments::none(),
+        if range.is_empty() {
+            return Segments::none();
         }
+        let range = self.start + range.start..self.start + range.end;
+        Segments::new(self.list.range(&range), range)
     }
 
     /// The elements, in order. Where a loop is hot, one over [`segments`](Self::segments) is faster.
@@ -274,7 +253,7 @@ impl<T> Sequence<T> {
 }
 
 impl<T: Send + 'static> Sequence<T> {
-    /// The part that `range` names. Costs one atomic addition.
+    /// The part that `range` names. Costs as much as a clone.
     ///
     /// # Panics
     /// If the range does not lie within the sequence.
@@ -470,11 +449,8 @@ impl<T: Send + 'static> Sequence<T> {
     }
 
     fn into_owners(self) -> impl Iterator<Item = SharedOwner<T>> {
-        let range = self.start..self.end;
-        let mut owned = self;
-        owned.own();
-        let list = owned.list.map(Arc::unwrap_or_clone).unwrap_or_default();
-        list.into_iter().map(move |segment| cut(&segment, &range))
+        let Sequence { list, start, end } = self.detached();
+        list.into_segments().map(move |segment| cut(&segment, &(start..end)))
     }
 
     /// The part of a range that lies within the sequence.
@@ -494,95 +470,34 @@ impl<T: Send + 'static> Sequence<T> {
 
     #[track_caller]
     pub(crate) fn push_all(&mut self, segments: impl IntoIterator<Item = SharedOwner<T>>) {
-        let mut segments = segments.into_iter().filter(|segment| !segment.is_empty());
-        let Some(mut segment) = segments.next() else { return };
-        let list = own(self.list.get_or_insert_default(), self.start..self.end);
-        if list.is_empty() {
-            (self.start, self.end) = (0, 0);
-        }
-        loop {
+        for segment in segments {
+            if segment.is_empty() {
+                continue;
+            }
+            self.own();
             if self.end.checked_add(segment.len()).is_none() {
-                let gone = rebase(list);
+                let gone = self.list.rebase(&(self.start..self.end));
                 (self.start, self.end) = (self.start - gone, self.end - gone);
             }
             let end =
                 self.end.checked_add(segment.len()).expect("a sequence has at most `usize::MAX` elements");
-            join_or_push(list, segment, end);
+            self.list.push(segment, end, &(self.start..self.end));
             self.end = end;
-            match segments.next() {
-                Some(next) => segment = next,
-                None => return,
-            }
         }
     }
 
-    /// Sees to it that the list is nobody else's and holds no more than the sequence shows.
+    /// Takes everything out. Hands out the last segment, to be written on behind it, unless a clone has it too.
+    pub(crate) fn take_last(&mut self) -> Option<Shared<T>> {
+        (self.start, self.end) = (0, 0);
+        self.list.take_last().map(|last| last.0)
+    }
+
+    /// Sees to it that the list holds no more than the sequence shows.
     fn own(&mut self) {
-        let shown = self.start..self.end;
-        match &mut self.list {
-            // Nothing to copy, and nothing to keep of the others'.
-            Some(list) if shown.is_empty() && Arc::strong_count(list) > 1 => self.list = None,
-            Some(list) => {
-                own(list, shown);
-            }
-            None => {}
-        }
+        self.list.keep(&(self.start..self.end));
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
-    }
-}
-
-/// The list itself, if it is nobody else's, or a copy in its place; with what is shown and nothing else.
-fn own<T: Send + 'static>(
-    list: &mut Arc<VecDeque<Segment<T>>>,
-    shown: Range<usize>,
-) -> &mut VecDeque<Segment<T>> {
-    // There are no weak references, and a list that only we have cannot get a second holder while we borrow it mutably.
-    if Arc::strong_count(list) > 1 {
-        let range = if shown.is_empty() {
-            0..0
-        } else {
-            index_of(list, shown.start)..index_of(list, shown.end - 1) + 1
-        };
-        *list = Arc::new(list.range(range).cloned().collect());
-    }
-    let list = Arc::get_mut(list).expect("nobody else has it");
-    trim(list, &shown);
-    list
-}
-
-/// Counts from the front again, when what has left the list would make the positions overflow. Returns how much that was.
-#[cold]
-fn rebase<T>(list: &mut VecDeque<Segment<T>>) -> usize {
-    let gone = list.front().map_or(0, Segment::start);
-    list.iter_mut().for_each(|segment| segment.end -= gone);
-    gone
-}
-
-/// Which segment holds the element at `at`, counted as in [`Segment::end`].
-fn index_of<T>(list: &VecDeque<Segment<T>>, at: usize) -> usize {
-    // Most often it is the first.
-    if list.front().is_some_and(|first| at < first.end) {
-        return 0;
-    }
-    list.partition_point(|segment| segment.end <= at)
-}
-
-/// Lets go of what lies outside of the range. A segment that begins before it stays whole: the block is kept anyway.
-fn trim<T: Send + 'static>(list: &mut VecDeque<Segment<T>>, shown: &Range<usize>) {
-    if shown.is_empty() {
-        return list.clear();
-    }
-    while list.front().is_some_and(|segment| segment.end <= shown.start) {
-        list.pop_front();
-    }
-    while list.back().is_some_and(|segment| segment.start() >= shown.end) {
-        list.pop_back();
-    }
-    if let Some(last) = list.back_mut().filter(|last| last.end > shown.end) {
-        let kept = last.elements.len() - (last.end - shown.end);
-        *last = Segment { elements: last.elements.slice(..kept), end: shown.end };
     }
 }
 
@@ -590,20 +505,6 @@ fn trim<T: Send + 'static>(list: &mut VecDeque<Segment<T>>, shown: &Range<usize>
 fn cut<T: Send + 'static>(segment: &Segment<T>, shown: &Range<usize>) -> SharedOwner<T> {
     let (start, end) = (segment.start().max(shown.start), segment.end.min(shown.end));
     segment.elements.slice(start - segment.start()..end - segment.start())
-}
-
-fn join_or_push<T: Send + 'static>(list: &mut VecDeque<Segment<T>>, elements: SharedOwner<T>, end: usize) {
-    let elements = match list.pop_back() {
-        Some(Segment { elements: last, end: before }) => match last.try_join(elements) {
-            Ok(joined) => joined,
-            Err(apart) => {
-                list.push_back(Segment { elements: apart.first, end: before });
-                apart.second
-            }
-        },
-        None => elements,
-    };
-    list.push_back(Segment { elements, end });
 }
 
 /// Copies segments into a slice that has room for them.
@@ -616,7 +517,7 @@ fn copy<T: Copy>(segments: Segments<'_, T>, mut target: &mut [T]) {
 }
 
 impl<T> Clone for Sequence<T> {
-    /// Costs one atomic addition.
+    /// Costs one atomic addition, and another when there are several segments.
     fn clone(&self) -> Self {
         Sequence { list: self.list.clone(), start: self.start, end: self.end }
     }

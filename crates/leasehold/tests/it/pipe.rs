@@ -1,7 +1,9 @@
 //! Pipes.
 
+use std::cell::Cell;
 use std::error::Error;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
@@ -359,6 +361,95 @@ fn a_pool_with_a_budget_makes_the_writer_wait_for_its_turn() {
 }
 
 #[test]
+fn a_writer_that_waits_for_memory_which_the_pipe_holds_is_woken_when_it_was_read() {
+    let pool = MemoryPool::builder().build_bounded(4096);
+    let (mut writer, mut reader) =
+        PipeBuilder::new().pool(&pool).capacity(1 << 20).block_len(4096).build::<u8>();
+    write(&mut writer, &[1; 4000]);
+    let bell = Arc::new(Bell::default());
+    let mut reserve = writer.reserve(100);
+    assert!(bell.poll(&mut reserve).is_pending());
+    assert_eq!(shown(&mut reader).unwrap().len(), 4000);
+    reader.advance(3999, 4000);
+    assert_eq!(bell.rings(), 0, "one byte of the block was not read");
+    reader.advance(1, 1);
+    assert_eq!(bell.rings(), 1);
+    assert!(matches!(bell.poll(&mut reserve), Poll::Ready(Ok(room)) if room.len() == 4096));
+}
+
+#[test]
+fn pieces_that_are_read_one_by_one_lie_side_by_side_in_one_share_of_a_block() {
+    let pool = MemoryPool::new();
+    let (mut writer, mut reader) = PipeBuilder::new().pool(&pool).block_len(64).build::<u8>();
+    let mut next = None;
+    for piece in [b"to be ", b"or not", b"-to be"] {
+        write(&mut writer, piece);
+        let buffer = reader.try_read().unwrap().unwrap().buffer().clone();
+        assert_eq!(buffer, piece[..], "nothing that was consumed");
+        let addresses = buffer.as_single().unwrap().as_ptr_range();
+        assert!(next.is_none_or(|next| next == addresses.start));
+        next = Some(addresses.end);
+        let share = buffer.owners().next().unwrap();
+        assert_eq!(share.owners(), 4, "the writer, the reader, and the two here");
+        drop((share, buffer));
+        reader.advance(6, 6);
+    }
+}
+
+#[test]
+fn a_reader_that_has_consumed_everything_keeps_no_block_that_the_writer_has_left() {
+    let pool = MemoryPool::new();
+    let small = || PipeBuilder::new().pool(&pool).block_len(10).build::<u8>();
+    let consume = |reader: &mut PipeReader<u8>, bytes: &[u8]| {
+        assert_eq!(shown(reader).unwrap(), bytes);
+        reader.advance(bytes.len(), bytes.len());
+    };
+    // The writer leaves the block first, or the reader is done with it first.
+    let (mut writer, mut reader) = small();
+    write(&mut writer, b"abcdef");
+    let room = writer.try_reserve(8).unwrap().unwrap().as_ptr();
+    assert_eq!(pool.outstanding().len(), 2);
+    consume(&mut reader, b"abcdef");
+    assert_eq!(pool.outstanding().len(), 1);
+    write(&mut writer, b"ghijkl");
+    consume(&mut reader, b"ghijkl");
+    assert_eq!(writer.try_reserve(8).unwrap().unwrap().as_ptr(), room, "the same block, from its beginning");
+    assert_eq!(pool.outstanding().len(), 1);
+    // Either end may go first.
+    write(&mut writer, b"mn");
+    consume(&mut reader, b"mn");
+    drop(writer);
+    assert_eq!(pool.outstanding().len(), 0);
+    let (mut writer, mut reader) = small();
+    write(&mut writer, b"op");
+    drop(writer);
+    consume(&mut reader, b"op");
+    assert_eq!(pool.outstanding().len(), 0);
+    let (mut writer, mut reader) = small();
+    write(&mut writer, b"qr");
+    consume(&mut reader, b"qr");
+    drop(reader);
+    drop(writer);
+    assert_eq!(pool.outstanding().len(), 0);
+}
+
+#[test]
+fn elements_without_a_size_pass_too() {
+    let (mut writer, mut reader) = PipeBuilder::new().capacity(10).block_len(4).build::<()>();
+    for len in [4, 3, 1, 10] {
+        let mut left: usize = len;
+        while left > 0 {
+            let room = writer.try_reserve(1).unwrap().unwrap().len().min(left);
+            writer.commit(room);
+            left -= room;
+        }
+        writer.try_flush().unwrap();
+        assert_eq!(reader.try_read().unwrap().unwrap().buffer().len(), len);
+        reader.advance(len, len);
+    }
+}
+
+#[test]
 fn everything_that_is_written_in_one_thread_is_read_in_another() {
     bounded(|| {
         let total: usize = if cfg!(miri) { 2000 } else { 200_000 };
@@ -424,6 +515,95 @@ fn two_tasks_of_one_thread_hand_everything_over() {
     }))
     .unwrap();
     assert!(read.into_iter().eq(0..100));
+}
+
+/// Pieces that are handed over.
+const PIECES: usize = if cfg!(miri) { 8 } else { 40 };
+
+/// Counts the waits of two tasks, and says which one is given up.
+struct Waits {
+    seen: Cell<usize>,
+    given_up: usize,
+}
+
+impl Waits {
+    /// Polls a future once. If it waits, and this is the wait to be given up, there is none: drop it and ask again.
+    async fn attempt<F: Future + Unpin>(&self, mut future: F) -> Option<F::Output> {
+        let first = poll_fn(|context| Poll::Ready(Pin::new(&mut future).poll(context))).await;
+        if let Poll::Ready(output) = first {
+            return Some(output);
+        }
+        let number = self.seen.replace(self.seen.get() + 1);
+        if number == self.given_up { None } else { Some(future.await) }
+    }
+}
+
+/// Hands bytes from one task to another, and gives up one of their waits. Returns how many there were.
+fn hand_over(pipe: (PipeWriter<u8>, PipeReader<u8>), piece: usize, given_up: usize) -> usize {
+    let (mut writer, mut reader) = pipe;
+    let waits = &Waits { seen: Cell::new(0), given_up };
+    let text: Vec<u8> = (0..PIECES * piece).map(|at| at as u8).collect();
+    let expected = text.clone();
+    let mut source = pin!(async move {
+        for bytes in text.chunks(piece) {
+            loop {
+                if let Some(room) = waits.attempt(writer.reserve(piece)).await {
+                    room.unwrap()[..piece].copy_from_slice(bytes);
+                    break;
+                }
+            }
+            writer.commit(piece);
+            while waits.attempt(writer.flush()).await.transpose().unwrap().is_none() {}
+        }
+        writer.complete(Ok(()));
+    });
+    let mut sink = pin!(async {
+        let mut read: Vec<u8> = Vec::new();
+        loop {
+            let Some(result) = waits.attempt(reader.read()).await else { continue };
+            let result = result.unwrap();
+            let (len, is_completed) = (result.buffer().len(), result.is_completed());
+            read.extend(result.buffer());
+            reader.advance(len, len);
+            if is_completed {
+                return read;
+            }
+        }
+    });
+    // Each is polled when its waker was called, and not otherwise.
+    let (bells, mut is_written) = ([Arc::new(Bell::default()), Arc::new(Bell::default())], false);
+    let mut polled = [0, 0];
+    let read = loop {
+        let rings = [1 + bells[0].rings(), 1 + bells[1].rings()];
+        assert_ne!(rings, polled, "both wait for ever");
+        if rings[0] != polled[0] && !is_written {
+            is_written = bells[0].poll(&mut source).is_ready();
+        }
+        if rings[1] != polled[1]
+            && let Poll::Ready(read) = bells[1].poll(&mut sink)
+        {
+            break read;
+        }
+        polled = rings;
+    };
+    assert_eq!(read, expected);
+    waits.seen.get()
+}
+
+#[test]
+fn whichever_wait_is_given_up_nothing_is_lost_and_nothing_is_read_twice() {
+    let for_room = || PipeBuilder::new().pool(MemoryPool::new()).capacity(10).block_len(4).build();
+    let for_memory = || {
+        let pool = MemoryPool::builder().build_bounded(8192);
+        PipeBuilder::new().pool(&pool).capacity(1 << 20).block_len(4096).build()
+    };
+    for given_up in 0.. {
+        let waits = [hand_over(for_room(), 3, given_up), hand_over(for_memory(), 1500, given_up)];
+        if waits.iter().all(|&waits| waits <= given_up) {
+            assert!(given_up >= PIECES / 2, "{given_up} waits are too few to show anything");
+            break;
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use leasehold::{
-    Lessor, Memory, MemoryOwner, MemoryPool, ReadOnlyMemory, SharedOwner, counters, reclaim_now,
+    Lessor, Memory, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, SharedOwner, counters, reclaim_now,
 };
 
 use crate::support::{Flag, Tally, alone, bounded, leak};
@@ -339,11 +339,13 @@ fn pitfall_10_common_flows_run_no_heavy_barrier() {
     let (to_consumer, inbox) = mpsc::channel::<Memory<u8>>();
     let (to_stage, stage) = mpsc::channel::<MemoryOwner<u8>>();
     let (to_reader, readers) = mpsc::channel::<SharedOwner<u8>>();
+    let (to_last, last) = mpsc::channel::<(Lessor<u8, ReadOnly>, ReadOnlyMemory<u8>)>();
     let consumer =
         thread::spawn(move || inbox.into_iter().for_each(|mut memory| memory.span_mut().unwrap().fill(1)));
     let next = thread::spawn(move || stage.into_iter().for_each(drop));
     let reader =
         thread::spawn(move || readers.into_iter().map(|shared| usize::from(shared[0])).sum::<usize>());
+    let user = thread::spawn(move || last.into_iter().for_each(|(_lessor, view)| drop(view.span().unwrap())));
     for _ in 0..1000 {
         let mut owner = pool.rent::<u8>(100);
         owner.fill(1);
@@ -363,17 +365,58 @@ fn pitfall_10_common_flows_run_no_heavy_barrier() {
         to_reader.send(shared.clone()).unwrap();
         drop(shared);
         to_stage.send(pool.rent::<u8>(100)).unwrap();
+        // Leased here, used and revoked there.
+        to_last.send(pool.rent::<u8>(100).lease_read_only()).unwrap();
         // Revoked by the thread that used it, or unused.
         let (lessor, view) = pool.rent::<u8>(100).lease_read_only();
         drop(view.span().unwrap());
         drop(lessor);
         drop(MemoryOwner::from(vec![1]).lease_read_only());
     }
-    drop((to_consumer, to_stage, to_reader));
+    drop((to_consumer, to_stage, to_reader, to_last));
     consumer.join().unwrap();
+    user.join().unwrap();
     next.join().unwrap();
     reader.join().unwrap();
     assert_eq!(counters().heavy_barriers, 0);
+}
+
+/// Leases of one place begin with the toucher that they always had; here somebody else comes.
+#[test]
+fn pitfall_10_a_reader_that_comes_against_all_habit_holds_its_block() {
+    const HABIT: u32 = if cfg!(miri) { 3 } else { 100 };
+    let pool = MemoryPool::new();
+    let (to_reader, inbox) = mpsc::channel::<ReadOnlyMemory<u32>>();
+    let (inside, is_inside) = mpsc::channel::<()>();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let reader = thread::spawn(move || {
+        for memory in inbox {
+            let span = memory.span().unwrap();
+            inside.send(()).unwrap();
+            may_leave.recv().unwrap();
+            assert!(span.iter().all(|&element| element == HABIT));
+        }
+    });
+    for round in 0..=HABIT {
+        let mut owner = pool.rent::<u32>(100);
+        owner.fill(round);
+        let (lessor, memory) = owner.lease_read_only();
+        assert_eq!(memory.span().unwrap()[0], round);
+        if round < HABIT {
+            continue;
+        }
+        to_reader.send(memory).unwrap();
+        is_inside.recv().unwrap();
+        drop(lessor);
+        reclaim_now();
+        assert_eq!(pool.outstanding().len(), 1, "the reader has it");
+        let mut others: Vec<_> = (0..100).map(|_| pool.rent::<u32>(100)).collect();
+        others.iter_mut().for_each(|other| other.fill(u32::MAX));
+        leave.send(()).unwrap();
+    }
+    drop(to_reader);
+    reader.join().unwrap();
+    assert!(pool.outstanding().is_empty());
 }
 
 #[test]
