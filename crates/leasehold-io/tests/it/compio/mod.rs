@@ -1,6 +1,9 @@
 //! The traits of `compio-buf`.
 #![expect(unsafe_code, reason = "a room is a promise, and the trait has an unsafe method")]
 
+#[cfg(all(target_os = "linux", not(miri)))] // which has no io_uring
+mod runtime;
+
 use compio_buf::{IntoInner, IoBuf, IoBufMut, SetLen};
 use leasehold::{MemoryOwner, MemoryPool, SharedOwner};
 use leasehold_io::{Buffer, Room, StableMut};

@@ -1,0 +1,7 @@
+use leasehold_interop::dlpack::ManagedTensor;
+
+fn main() {
+    let (_lessor, memory) = leasehold::MemoryOwner::from(vec![1.0f32, 2.0]).lease_read_only();
+    let tensor = ManagedTensor::export(memory, &[2]).unwrap();
+    assert_eq!(tensor.shape(), [2]);
+}
