@@ -1,16 +1,22 @@
 """One peer, in a process of its own: loads, warms up, embeds all passages once, says how long it took.
 
     python peers.py NAME THREADS WORK SAID
+    python peers.py prepare WORK
+
+The second form makes, once, what peers load, so that no measured process does more than its peer has to.
 """
 
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import time
 
 BATCH = 32
+# candle is slow: it gets one passage in so many.
+CANDLE_PART = 4
 LIMIT = 256
 REFERENCE = "pytorch f32"
 SORTED = ", sorted"
@@ -28,11 +34,15 @@ def precision(name):
 
 
 def environment(threads):
+    """The environment of a peer: no more threads than it may have, and no other settings of its matrix products."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
     limits = {name: str(threads) for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"]}
-    return {**limits, "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false", "HF_HUB_OFFLINE": "1"}
+    return {**kept, **limits, "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false", "HF_HUB_OFFLINE": "1"}
 
 
 def main():
+    if sys.argv[1] == "prepare":
+        return prepare(pathlib.Path(sys.argv[2]))
     name, threads, work, said = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4]
     texts = (work / "passages.txt").read_text().splitlines()
     if name.startswith("candle"):
@@ -45,8 +55,21 @@ def main():
     import numpy
 
     numpy.save(work / f"{name}.npy", vectors)
-    tokens = sum(map(len, tokenizer()(texts, truncation=True, max_length=LIMIT)["input_ids"]))
-    pathlib.Path(said).write_text(json.dumps({"wall": wall, "processor": processor, "tokens": tokens}))
+    pathlib.Path(said).write_text(json.dumps({"wall": wall, "processor": processor}))
+
+
+def prepare(work):
+    """Makes the ONNX files and fastembed's directory, and counts the tokens of the passages and of candle's part."""
+    for name in PEERS:
+        if name.startswith("onnxruntime"):
+            onnx_model(work, name)
+    fastembed_model(work)
+    lines = (work / "passages.txt").read_text().splitlines()
+    part = lines[: max(len(lines) // CANDLE_PART, 1)]
+    (work / "part.txt").write_text("\n".join(part))
+    counted = [sum(row.attention_mask) for row in plain_tokenizer().encode_batch(lines)]
+    counts = {"whole": sum(counted), "part": sum(counted[: len(part)])}
+    (work / "tokens.json").write_text(json.dumps(counts))
 
 
 def loaded(name, threads, work):
@@ -96,6 +119,16 @@ def tokenizer():
         tokenizer_file=os.path.join(directory(), "tokenizer.json"), model_max_length=LIMIT,
         pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
     )
+
+
+def plain_tokenizer():
+    """The same one without transformers, which would bring PyTorch into the memory of those who need neither."""
+    from tokenizers import Tokenizer
+
+    tokens = Tokenizer.from_file(os.path.join(directory(), "tokenizer.json"))
+    tokens.enable_truncation(LIMIT)
+    tokens.enable_padding()
+    return tokens
 
 
 def encode(tokens, texts, tensors):
@@ -148,13 +181,14 @@ def onnxruntime(threads, path):
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    tokens = tokenizer()
+    tokens = plain_tokenizer()
 
     def step(texts):
-        batch = encode(tokens, texts, "np")
-        given = {name: batch[name].astype(numpy.int64) for name in ["input_ids", "attention_mask"]}
-        hidden = session.run(None, given)[0]
-        mask = given["attention_mask"][:, :, None].astype(numpy.float32)
+        rows = tokens.encode_batch(texts)
+        ids = numpy.array([row.ids for row in rows], numpy.int64)
+        mask = numpy.array([row.attention_mask for row in rows], numpy.int64)
+        hidden = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        mask = mask[:, :, None].astype(numpy.float32)
         mean = (hidden * mask).sum(1) / mask.sum(1)
         return mean / numpy.linalg.norm(mean, axis=1, keepdims=True)
 
@@ -200,11 +234,8 @@ def export(path):
     )
 
 
-def fastembed(threads, work):
-    import numpy
-    from fastembed import TextEmbedding
-    from fastembed.common.model_description import ModelSource, PoolingType
-
+def fastembed_model(work):
+    """The directory that fastembed loads instead of one from its hub."""
     place = work / "fastembed"
     if not (place / "model.onnx").exists():
         place.mkdir(exist_ok=True)
@@ -214,6 +245,15 @@ def fastembed(threads, work):
         (place / "tokenizer_config.json").write_text(json.dumps({**settings, "max_length": LIMIT}))
         (place / "config.json").write_bytes(pathlib.Path(directory(), "config.json").read_bytes())
         (place / "model.onnx").write_bytes(onnx_model(work, "f32").read_bytes())
+    return place
+
+
+def fastembed(threads, work):
+    import numpy
+    from fastembed import TextEmbedding
+    from fastembed.common.model_description import ModelSource, PoolingType
+
+    place = fastembed_model(work)
     TextEmbedding.add_custom_model(
         model="local", pooling=PoolingType.MEAN, normalization=True, sources=ModelSource(hf="local/local"), dim=384,
         model_file="model.onnx",
@@ -223,17 +263,19 @@ def fastembed(threads, work):
 
 
 def candle(threads, work):
-    """candle's example, on a quarter of the passages: it takes long. Charged for its forward passes only."""
-    lines = (work / "passages.txt").read_text().splitlines()
-    part = work / "part.txt"
-    part.write_text("\n".join(lines[: max(len(lines) // 4, 1)]))
-    command = [work / "candle" / "release" / "peer-candle", directory(), part, str(BATCH)]
+    """candle's example, on a part of the passages. Charged for its tokenizer and forward passes, and for its own memory."""
+    vectors = work / "candle f32.f32"
+    command = [work / "candle" / "release" / "peer-candle", directory(), work / "part.txt", str(BATCH), vectors]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    tokens = tokenizer()(lines, truncation=True, max_length=LIMIT)["input_ids"]
-    whole = sum(map(len, tokens))
-    counted, seconds = int(said.split()[0]), float(said.split(" in ")[1].split()[0])
-    wall = seconds * whole / counted
-    return {"wall": wall, "processor": wall * threads, "tokens": whole, "cosine": "-"}
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    counts = json.loads((work / "tokens.json").read_text())
+    if int(said.split()[0]) != counts["part"]:
+        raise ValueError(f"candle counts other tokens: {said}")
+    wall = float(said.split(" in ")[1].split()[0]) * counts["whole"] / counts["part"]
+    import numpy
+
+    numpy.save(work / "candle f32.npy", numpy.fromfile(vectors, "<f4").reshape(-1, 384))
+    return {"wall": wall, "processor": wall * threads, "memory": memory}
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def main():
     names = [name for name in [*OURS, *peers.PEERS] if wanted(name, chosen.only)]
     build(any(name.startswith("candle") for name in names))
     cut_passages(chosen.passages)
+    subprocess.run([python, peers.__file__, "prepare", WORK], check=True, env=peers.environment(1))
     results = stored(chosen)
     failed = {}
     for _ in range(chosen.rounds):
@@ -135,17 +136,14 @@ def wait(command, **more):
 
 def measure_peer(python, name, threads):
     said = WORK / "said.json"
-    environment = {**os.environ, **peers.environment(threads)}
-    script = pathlib.Path(__file__).with_name("peers.py")
     with open(WORK / "peers.log", "ab") as log:
-        usage = wait([python, script, name, str(threads), WORK, said], env=environment, stdout=log, stderr=log)
+        command = [python, peers.__file__, name, str(threads), WORK, said]
+        usage = wait(command, env=peers.environment(threads), stdout=log, stderr=log)
     return {**usage, **json.loads(said.read_text())}
 
 
 def report(results, failed, chosen):
-    tokens = next((result["tokens"] for result in results.values() if "tokens" in result), None)
-    if tokens is None:
-        return f"No peer could be measured: {failed}\n"
+    tokens = json.loads((WORK / "tokens.json").read_text())["whole"]
     lines = [
         f"{chosen.passages} passages, {tokens} tokens, best of {chosen.rounds} rounds.",
         "",
@@ -156,7 +154,7 @@ def report(results, failed, chosen):
         name, threads = key.rsplit(" / ", 1)
         ours = results.get(f"leasehold {peers.precision(name)} / {threads}")
         share = f"{ours['processor'] / result['processor']:.2f}" if ours else "-"
-        cosine = result.get("cosine", worst_cosine(name))
+        cosine = worst_cosine(name)
         rates = f"{tokens / result['wall']:.0f} | {tokens / result['processor']:.0f}"
         lines.append(f"| {name} | {threads} | {rates} | {share} | {result['memory']:.0f} | {cosine} |")
     lines += [f"\nNot measured: {key}: {reason}" for key, reason in failed.items()]
@@ -167,7 +165,7 @@ def worst_cosine(name):
     """Worst cosine to PyTorch f32 over all passages, by the environment's numpy."""
     script = (
         "import numpy, sys; a, b = (numpy.load(path).astype('f8') for path in sys.argv[1:]);"
-        "print(f'{(a * b[: len(a)]).sum(1).min():.5f}')"
+        "n = min(len(a), len(b)); print(f'{(a[:n] * b[:n]).sum(1).min():.5f}')"
     )
     command = [WORK / "venv" / "bin" / "python", "-c", script, WORK / f"{peers.REFERENCE}.npy", WORK / f"{name}.npy"]
     said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -1,6 +1,7 @@
 //! candle's BERT as its example runs it: batches padded to their longest passage, mean pooling over the mask.
 //!
-//! Usage: `peer-candle MODEL_DIRECTORY PASSAGES BATCH`; set `RAYON_NUM_THREADS` for the number of threads.
+//! Usage: `peer-candle MODEL_DIRECTORY PASSAGES BATCH VECTORS`; set `RAYON_NUM_THREADS` for the number of threads. The
+//! vectors are written back to back, as f32.
 
 use std::{env, fs, path::PathBuf, time::Instant};
 
@@ -12,8 +13,9 @@ use tokenizers::{PaddingParams, Tokenizer, TruncationParams};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let mut next = || arguments.next().context("usage: peer-candle MODEL_DIRECTORY PASSAGES BATCH");
+    let mut next = || arguments.next().context("usage: peer-candle MODEL_DIRECTORY PASSAGES BATCH VECTORS");
     let (directory, passages, batch) = (PathBuf::from(next()?), next()?, next()?.parse::<usize>()?);
+    let written = next()?;
     let config: Config = serde_json::from_slice(&fs::read(directory.join("config.json"))?)?;
     let weights = fs::read(directory.join("model.safetensors"))?;
     let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)?;
@@ -26,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     let texts: Vec<&str> = text.lines().collect();
     let mut tokens = 0;
-    let mut checksum = 0.0;
+    let mut vectors = Vec::new();
     for texts in texts.chunks(batch) {
         let encodings = tokenizer.encode_batch(texts.to_vec(), true).map_err(Error::msg)?;
         let rows = |pick: fn(&tokenizers::Encoding) -> &[u32]| {
@@ -39,8 +41,9 @@ fn main() -> anyhow::Result<()> {
         let mask = mask.to_dtype(DType::F32)?.unsqueeze(2)?;
         let mean = hidden.broadcast_mul(&mask)?.sum(1)?.broadcast_div(&mask.sum(1)?)?;
         let unit = mean.broadcast_div(&mean.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)?;
-        checksum += unit.get(0)?.get(0)?.to_scalar::<f32>()?;
+        vectors.extend(unit.flatten_all()?.to_vec1::<f32>()?.into_iter().flat_map(f32::to_le_bytes));
     }
-    println!("{tokens} tokens in {:.3} seconds, checksum {checksum}", started.elapsed().as_secs_f64());
+    println!("{tokens} tokens in {:.3} seconds", started.elapsed().as_secs_f64());
+    fs::write(written, vectors)?;
     Ok(())
 }

@@ -16,8 +16,8 @@ mod x86 {
         arch::{
             is_x86_feature_detected,
             x86_64::{
-                __m512bh, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
-                _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
+                __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32,
+                _mm512_fmadd_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
             },
         },
         hint::black_box,
@@ -31,17 +31,19 @@ mod x86 {
 
     /// Defines a loop of one instruction; `$operations` multiplications and additions are in each.
     macro_rules! measure {
-        ($name:ident, $features:literal, $what:literal, $operations:literal, $start:expr, $sum:ident, $step:expr) => {
+        ($name:ident, $features:literal, $what:literal, $operations:literal, $start:expr, $value:expr, $instruction:ident) => {
             #[target_feature(enable = $features)]
             fn $name() {
-                let mut sums = [$start; SUMS];
+                let operand = black_box($value);
+                let mut sums = [black_box($start); SUMS];
                 let started = Instant::now();
                 for _ in 0..ROUNDS {
-                    for $sum in &mut sums {
-                        *$sum = $step;
+                    for sum in &mut sums {
+                        *sum = $instruction(*sum, operand, operand);
                     }
                 }
-                black_box(&sums);
+                // By value: what is lent to somebody else does not stay in registers.
+                black_box(sums);
                 let operations = f64::from(ROUNDS) * SUMS as f64 * f64::from($operations);
                 println!(
                     "{}: {:.0} billion operations a second",
@@ -52,31 +54,49 @@ mod x86 {
         };
     }
 
-    measure!(f32s, "avx512f", "f32", 32, _mm512_set1_ps(1.0), sum, {
-        _mm512_fmadd_ps(*sum, constant(0.999), constant(0.001))
-    });
-    measure!(bf16, "avx512f,avx512bf16", "bf16", 64, _mm512_set1_ps(1.0), sum, {
-        _mm512_dpbf16_ps(*sum, halves(), halves())
-    });
-    measure!(int16, "avx512f,avx512vnni", "int16", 64, _mm512_setzero_si512(), sum, {
-        _mm512_dpwssd_epi32(*sum, _mm512_set1_epi32(0x0001_0001), _mm512_set1_epi32(0x0001_0001))
-    });
-    measure!(int8, "avx512f,avx512vnni", "int8", 128, _mm512_setzero_si512(), sum, {
-        _mm512_dpbusd_epi32(*sum, _mm512_set1_epi32(0x0101_0101), _mm512_set1_epi32(0x0101_0101))
-    });
+    measure!(f32s, "avx512f", "f32", 32, _mm512_set1_ps(0.5), _mm512_set1_ps(0.5), plain);
+    measure!(
+        bf16,
+        "avx512f,avx512bf16",
+        "bf16",
+        64,
+        _mm512_set1_ps(0.5),
+        _mm512_set1_epi32(0x3f00_3f00),
+        halves
+    );
+    measure!(
+        int16,
+        "avx512f,avx512vnni",
+        "int16",
+        64,
+        _mm512_setzero_si512(),
+        _mm512_set1_epi32(1),
+        _mm512_dpwssd_epi32
+    );
+    measure!(
+        int8,
+        "avx512f,avx512vnni",
+        "int8",
+        128,
+        _mm512_setzero_si512(),
+        _mm512_set1_epi32(1),
+        _mm512_dpbusd_epi32
+    );
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn constant(value: f32) -> std::arch::x86_64::__m512 {
-        _mm512_set1_ps(value)
+    fn plain(sum: __m512, left: __m512, right: __m512) -> __m512 {
+        _mm512_fmadd_ps(left, right, sum)
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn halves() -> __m512bh {
-        let ones = _mm512_set1_epi32(0x3f80_3f80);
-        // SAFETY: both types are 64 bytes, of which every pattern is allowed.
-        unsafe { std::mem::transmute(ones) }
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn halves(sum: __m512, left: __m512i, right: __m512i) -> __m512 {
+        let [left, right] = [left, right].map(|words| {
+            // SAFETY: both types are 64 bytes, of which every pattern is allowed.
+            unsafe { std::mem::transmute::<__m512i, __m512bh>(words) }
+        });
+        _mm512_dpbf16_ps(sum, left, right)
     }
 
     pub(super) fn main() {

@@ -50,7 +50,7 @@ pub(super) fn attend(
         let queries = projected.chunks(ROWS * 3 * width);
         for (queries, context) in queries.zip(context.chunks_mut(ROWS * width)) {
             let count = context.len() / width;
-            let queries = Rows::new(bytemuck::cast_slice(&queries[column..]), 3 * width, count);
+            let queries = &Rows::new(bytemuck::cast_slice(&queries[column..]), 3 * width, count);
             let totals = packed.score(kernel, queries, count, &mut scratch.scores);
             packed.gather(kernel, &scratch.scores, &totals[..count], &mut context[column..], width);
         }
@@ -81,14 +81,12 @@ impl Packed<'_> {
     }
 
     /// Writes `exp(query * key)` for each key into rows of `scores`, and returns the sums of the rows.
-    fn score(&self, kernel: Kernel, queries: Rows<'_>, count: usize, scores: &mut [f32]) -> [f32; ROWS] {
+    fn score(&self, kernel: Kernel, queries: &Rows<'_>, count: usize, scores: &mut [f32]) -> [f32; ROWS] {
         let stride = self.stride();
         let mut sums: Sums<f32> = [[0.0; PANEL]; ROWS];
         for (panel, lines) in self.keys.chunks_exact(self.width).enumerate() {
             kernel.multiply(queries, lines, &mut sums);
-            for (row, sums) in sums[..count].iter().enumerate() {
-                scores[row * stride + panel * PANEL..][..PANEL].copy_from_slice(sums);
-            }
+            kernel.place(&sums[..count], &mut scores[panel * PANEL..], stride);
         }
         let mut totals = [0.0; ROWS];
         let scale = 1.0 / (self.width as f32).sqrt();
@@ -102,7 +100,7 @@ impl Packed<'_> {
         let mut sums: Sums<f32> = [[0.0; PANEL]; ROWS];
         for (panel, lines) in self.values.chunks_exact(self.tokens).enumerate() {
             let first = panel * PANEL;
-            kernel.multiply(scores, lines, &mut sums);
+            kernel.multiply(&scores, lines, &mut sums);
             let columns = PANEL.min(self.width - first);
             kernel.divide(&sums, totals, &mut context[first..], width, columns);
         }

@@ -1,6 +1,6 @@
 //! The encoder: weights in, ragged batches through, one vector per row out.
 
-use std::{fmt, path::Path};
+use std::{fmt, mem, ops::Range, path::Path};
 
 use leasehold::{BoundedPool, Ragged, RentError};
 
@@ -8,9 +8,11 @@ use super::{
     Config, Pooling, Precision, Workspace,
     attention::{Heads, attend},
     kernel::{Kernel, LayerNorm, Line, Then},
-    linear::{Linear, block_of},
+    linear::{Linear, Matrix, block_of},
     packing::Packing,
     weights::{Tensor, Weights},
+    words::Words,
+    workspace::{Inner, SLICE},
 };
 use crate::error::ModelError;
 
@@ -189,20 +191,33 @@ impl Model {
     }
 
     /// What comes after the attention, for one block of tokens after the other, so that a block stays in the processor's
-    /// own cache on its way, and only its wide activations exist.
+    /// own cache on its way.
     fn feed_forward(&self, layer: &Layer, tokens: usize, workspace: &mut Workspace) {
         let width = self.config.hidden_size;
-        let words = &mut workspace.words;
         let block = block_of(tokens) * width;
         let hidden = workspace.hidden[..tokens * width].chunks_mut(block);
-        for (hidden, context) in hidden.zip(workspace.context.chunks(block)) {
-            let rows = hidden.len() / width;
-            let inner = &mut workspace.inner[..rows * self.config.intermediate_size];
-            layer.output.apply(self.kernel, &context[..rows * width], hidden, Then::Add, words);
+        for (hidden, context) in hidden.zip(workspace.context[..tokens * width].chunks_mut(block)) {
+            layer.output.apply(self.kernel, context, hidden, Then::Add, &mut workspace.words);
             self.kernel.layer_norm(hidden, layer.attention_norm.view(&self.config));
-            layer.up.apply(self.kernel, hidden, inner, Then::Activate(self.config.activation), words);
-            layer.down.apply(self.kernel, inner, hidden, Then::Add, words);
-            self.kernel.layer_norm(hidden, layer.output_norm.view(&self.config));
+            // Each slice takes all of `hidden` as it is here, so what they make of it is gathered elsewhere.
+            context.copy_from_slice(hidden);
+            self.wide(layer, hidden, context, &mut workspace.inner, &mut workspace.words);
+            self.kernel.layer_norm(context, layer.output_norm.view(&self.config));
+        }
+        mem::swap(&mut workspace.hidden, &mut workspace.context);
+    }
+
+    /// Adds to `out` what the wide part makes of a block, slice by slice: of the wide activations only one slice exists.
+    fn wide(&self, layer: &Layer, block: &[f32], out: &mut [f32], inner: &mut Inner, words: &mut Words) {
+        let width = self.config.hidden_size;
+        let Some(first) = layer.wide.first() else { return };
+        let mut block = words.take(self.kernel, first.up.format, block, width);
+        for slice in &layer.wide {
+            let columns = slice.up.columns;
+            let values = &mut inner.values[..out.len() / width * columns];
+            slice.up.apply_to_block(self.kernel, &mut block, values, Then::Activate(self.config.activation));
+            let mut values = inner.words.take(self.kernel, slice.down.format, values, columns);
+            slice.down.apply_to_block(self.kernel, &mut values, out, Then::Add);
         }
     }
 }
@@ -222,9 +237,14 @@ struct Layer {
     project: Linear,
     output: Linear,
     attention_norm: Norm,
+    wide: Vec<Slice>,
+    output_norm: Norm,
+}
+
+/// Some columns of the wide part, and what they give to its result.
+struct Slice {
     up: Linear,
     down: Linear,
-    output_norm: Norm,
 }
 
 impl Layer {
@@ -237,34 +257,44 @@ impl Layer {
     ) -> Result<Self, ModelError> {
         let (width, wide) = (config.hidden_size, config.intermediate_size);
         let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-        let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-        let linear = |names: &[String], shape| Linear::take(weights, precision, names, shape, pool);
-        let narrow = precision_of_down(precision);
+        let matrix = |part: &str, shape| Matrix::take(weights, &name(part), shape);
+        let projections = ["query", "key", "value"]
+            .map(|part| matrix(&format!("attention.self.{part}"), (width, width)))
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
+        let output = matrix("attention.output.dense", (width, width))?;
+        let up = matrix("intermediate.dense", (wide, width))?;
+        let down = matrix("output.dense", (width, wide))?;
+        let slice = |columns: Range<usize>| {
+            Ok::<_, RentError>(Slice {
+                up: Linear::of_columns(&up, columns.clone(), precision, pool)?,
+                down: Linear::of_inputs(&down, columns, precision, pool)?,
+            })
+        };
         Ok(Self {
-            project: linear(&projections, (width, width))?,
-            output: linear(&[name("attention.output.dense")], (width, width))?,
-            up: linear(&[name("intermediate.dense")], (wide, width))?,
-            down: Linear::take(weights, narrow, &[name("output.dense")], (width, wide), pool)?,
+            project: Linear::join(&projections, precision, pool)?,
+            output: Linear::join(&[output], precision, pool)?,
+            wide: slices(wide).map(slice).collect::<Result<_, _>>()?,
             attention_norm: Norm::take(weights, &name("attention.output.LayerNorm"), width)?,
             output_norm: Norm::take(weights, &name("output.LayerNorm"), width)?,
         })
     }
-}
 
-impl Layer {
     fn cost(config: &Config, precision: Precision, pool: &BoundedPool) -> Result<usize, RentError> {
-        let (width, wide) = (config.hidden_size, config.intermediate_size);
+        let width = config.hidden_size;
         let cost = |precision, columns, depth| pool.cost::<Line>(Packing::lines(precision, columns, depth));
-        Ok(cost(precision, 3 * width, width)?
-            + cost(precision, width, width)?
-            + cost(precision, wide, width)?
-            + cost(precision_of_down(precision), width, wide)?)
+        let mut total = cost(precision, 3 * width, width)? + cost(precision, width, width)?;
+        for slice in slices(config.intermediate_size) {
+            total += cost(precision, slice.len(), width)?;
+            total += cost(precision, width, slice.len())?;
+        }
+        Ok(total)
     }
 }
 
-/// Eight bits are too few for the weights of the last product: their inputs are mostly near zero, and some are very large.
-fn precision_of_down(precision: Precision) -> Precision {
-    if precision == Precision::Int8 { Precision::Int16 } else { precision }
+/// The parts that the wide activations are made and used in.
+fn slices(wide: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..wide).step_by(SLICE).map(move |start| start..wide.min(start + SLICE))
 }
 
 struct Norm {

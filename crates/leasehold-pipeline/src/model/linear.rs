@@ -1,19 +1,22 @@
 //! A learned product on its way through a block of rows.
 
-use leasehold::{BoundedPool, SharedOwner};
+use std::ops::Range;
+
+use leasehold::{BoundedPool, RentError, SharedOwner};
 
 use super::{
     Precision,
     kernel::{ColumnScale, Finish, Kernel, Line, PANEL, ROWS, Rows, Sums, Then},
     packing::Packing,
-    weights::Weights,
-    words::Words,
+    weights::{Tensor, Weights},
+    words::{Input, Words},
 };
 use crate::error::ModelError;
 
 /// The most rows that share one reading of a panel while it is in the nearest caches.
 ///
-/// Fewer rows read the weights too often from far away, more do not stay in the processor's own cache themselves.
+/// Fewer rows leave too little time to fetch the next panel meanwhile, more do not stay in the processor's own cache
+/// themselves.
 pub(super) const BLOCK: usize = 24 * ROWS;
 
 /// How many of so many rows go into a block, so that no block is much smaller than the others.
@@ -33,43 +36,94 @@ pub(super) struct Linear {
     pub(super) format: Format,
     pub(super) panels: SharedOwner<Line>,
     pub(super) bias: Vec<[f32; PANEL]>,
+    /// How integers stand for weights, panel by panel; nothing where they are none.
+    pub(super) scales: Vec<ColumnScale>,
 }
 
 /// What a word of a panel holds.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// One f32.
     F32,
     /// Two bf16.
     Bf16,
     /// Two integers of sixteen bits, scaled by column.
-    Int16(Vec<ColumnScale>),
+    Int16,
     /// Four integers of eight bits, scaled by column.
-    Int8(Vec<ColumnScale>),
+    Int8,
+}
+
+/// One matrix of the file, and its bias.
+pub(super) struct Matrix {
+    weights: Tensor,
+    bias: Tensor,
+    columns: usize,
+    depth: usize,
+}
+
+impl Matrix {
+    pub(super) fn take(
+        weights: &Weights<'_>,
+        name: &str,
+        (columns, depth): (usize, usize),
+    ) -> Result<Self, ModelError> {
+        let bias = weights.tensor(&format!("{name}.bias"), &[columns])?;
+        let weights = weights.tensor(&format!("{name}.weight"), &[columns, depth])?;
+        Ok(Self { weights, bias, columns, depth })
+    }
+
+    /// Each column's weights and its bias.
+    fn columns(&self) -> impl Iterator<Item = (&[f32], f32)> {
+        self.weights.values().chunks_exact(self.depth).zip(self.bias.values().iter().copied())
+    }
 }
 
 impl Linear {
-    /// Packs the weights of products that take the same input into one.
-    pub(super) fn take(
-        weights: &Weights<'_>,
+    /// Packs products of one shape that take the same input into one.
+    pub(super) fn join(
+        matrices: &[Matrix],
         precision: Precision,
-        names: &[String],
-        (columns, depth): (usize, usize),
         pool: &BoundedPool,
-    ) -> Result<Self, ModelError> {
-        let mut packing = Packing::new(precision, columns * names.len(), depth, pool)?;
-        for (part, name) in names.iter().enumerate() {
-            let matrix = weights.tensor(&format!("{name}.weight"), &[columns, depth])?;
-            let bias = weights.tensor(&format!("{name}.bias"), &[columns])?;
-            let rows = matrix.values().chunks_exact(depth).zip(bias.values());
-            for (column, (row, bias)) in rows.enumerate() {
-                packing.put(part * columns + column, row, *bias);
-            }
+    ) -> Result<Self, RentError> {
+        let columns = matrices.iter().map(|matrix| matrix.columns).sum();
+        let mut packing = Packing::new(precision, columns, matrices[0].depth, pool)?;
+        for (column, (weights, bias)) in matrices.iter().flat_map(Matrix::columns).enumerate() {
+            packing.put(column, weights, bias);
         }
         Ok(packing.finish())
     }
 
-    /// Computes all rows of `out` from those of `input`.
+    /// Packs some columns of a product.
+    pub(super) fn of_columns(
+        matrix: &Matrix,
+        columns: Range<usize>,
+        precision: Precision,
+        pool: &BoundedPool,
+    ) -> Result<Self, RentError> {
+        let mut packing = Packing::new(precision, columns.len(), matrix.depth, pool)?;
+        let kept = matrix.columns().skip(columns.start).take(columns.len());
+        for (column, (weights, bias)) in kept.enumerate() {
+            packing.put(column, weights, bias);
+        }
+        Ok(packing.finish())
+    }
+
+    /// Packs what some of its inputs give to a product: the sum of all such parts is the whole. The first has the bias.
+    pub(super) fn of_inputs(
+        matrix: &Matrix,
+        inputs: Range<usize>,
+        precision: Precision,
+        pool: &BoundedPool,
+    ) -> Result<Self, RentError> {
+        let mut packing = Packing::new(precision, matrix.columns, inputs.len(), pool)?;
+        for (column, (weights, bias)) in matrix.columns().enumerate() {
+            let bias = if inputs.start == 0 { bias } else { 0.0 };
+            packing.put(column, &weights[inputs.clone()], bias);
+        }
+        Ok(packing.finish())
+    }
+
+    /// Computes all rows of `out` from those of `input`, block by block.
     pub(super) fn apply(
         &self,
         kernel: Kernel,
@@ -81,43 +135,36 @@ impl Linear {
         let block = block_of(input.len() / self.depth);
         let blocks = input.chunks(block * self.depth).zip(out.chunks_mut(block * self.columns));
         for (input, out) in blocks {
-            match &self.format {
-                Format::F32 => {
-                    let rows = Block { words: bytemuck::cast_slice(input), stride: self.depth };
-                    self.each_tile(kernel, out, then, |at, lines, sums| {
-                        kernel.multiply(rows.tile(at.first, at.count), lines, sums);
-                    });
-                }
-                Format::Bf16 if kernel.prefers_bf16() => {
-                    let rows = words.halve(kernel, input, self.steps);
-                    self.each_tile(kernel, out, then, |at, lines, sums| {
-                        kernel.multiply_bf16(rows.tile(at.first, at.count), lines, sums);
-                    });
-                }
-                Format::Bf16 => {
-                    let rows = Block { words: bytemuck::cast_slice(input), stride: self.depth };
-                    self.each_tile(kernel, out, then, |at, lines, sums| {
-                        kernel.multiply_wide(rows.tile(at.first, at.count), lines, sums);
-                    });
-                }
-                Format::Int16(columns) => {
-                    let (rows, scales) = words.quantise_int16(kernel, input, self.depth);
-                    let mut whole: Sums<i32> = [[0; PANEL]; ROWS];
-                    self.each_tile(kernel, out, then, |at, lines, sums| {
-                        kernel.multiply_int16(rows.tile(at.first, at.count), lines, &mut whole);
-                        kernel.scale(&whole[..at.count], &scales[at.first..], &columns[at.panel], sums);
-                    });
-                }
-                Format::Int8(columns) => {
-                    let mut rows = words.quantise_int8(kernel, input, self.depth);
-                    self.each_tile(kernel, out, then, |at, lines, sums| {
-                        if at.first == 0 {
-                            rows.multiply_rests(kernel, lines, &columns[at.panel]);
-                        }
-                        rows.multiply(kernel, at.first, at.count, lines, &columns[at.panel], sums);
-                    });
-                }
+            let mut input = words.take(kernel, self.format, input, self.depth);
+            self.apply_to_block(kernel, &mut input, out, then);
+        }
+    }
+
+    /// Computes all rows of `out` from a block that [`Words::take`] has made for this format.
+    pub(super) fn apply_to_block(&self, kernel: Kernel, input: &mut Input<'_>, out: &mut [f32], then: Then) {
+        match input {
+            Input::F32(rows) => self.each_tile(kernel, out, then, |at, lines, sums| {
+                kernel.multiply(&rows.tile(at), lines, sums);
+            }),
+            Input::Wide(rows) => self.each_tile(kernel, out, then, |at, lines, sums| {
+                kernel.multiply_wide(&rows.tile(at), lines, sums);
+            }),
+            Input::Bf16(rows) => self.each_tile(kernel, out, then, |at, lines, sums| {
+                kernel.multiply_bf16(&rows.tile(at), lines, sums);
+            }),
+            Input::Int16(rows, scales) => {
+                let mut whole: Sums<i32> = [[0; PANEL]; ROWS];
+                self.each_tile(kernel, out, then, |at, lines, sums| {
+                    kernel.multiply_int16(&rows.tile(at), lines, &mut whole);
+                    kernel.scale(&whole[..at.count], &scales[at.first..], &self.scales[at.panel], sums);
+                });
             }
+            Input::Int8(rows) => self.each_tile(kernel, out, then, |at, lines, sums| {
+                if at.first == 0 {
+                    rows.multiply_rests(kernel, lines, &self.scales[at.panel]);
+                }
+                rows.multiply(kernel, at, lines, &self.scales[at.panel], sums);
+            }),
         }
     }
 
@@ -127,15 +174,19 @@ impl Linear {
         kernel: Kernel,
         out: &mut [f32],
         then: Then,
-        mut product: impl FnMut(Place, &[Line], &mut Sums<f32>),
+        mut product: impl FnMut(Place<'_>, &[Line], &mut Sums<f32>),
     ) {
         let mut sums: Sums<f32> = [[0.0; PANEL]; ROWS];
+        let tiles = out.len().div_ceil(ROWS * self.columns);
         for (panel, lines) in self.panels.chunks_exact(self.steps).enumerate() {
             let column = panel * PANEL;
             let finish = Finish { bias: &self.bias[panel], columns: PANEL.min(self.columns - column), then };
+            let next = &self.panels[(panel + 1) * self.steps..];
+            let mut next = next[..self.steps.min(next.len())].chunks(self.steps.div_ceil(tiles));
             for (tile, out) in out.chunks_mut(ROWS * self.columns).enumerate() {
                 let count = out.len() / self.columns;
-                product(Place { first: tile * ROWS, count, panel }, lines, &mut sums);
+                let ahead = next.next().unwrap_or_default();
+                product(Place { first: tile * ROWS, count, panel, ahead }, lines, &mut sums);
                 kernel.finish(&sums[..count], finish, &mut out[column..], self.columns);
             }
         }
@@ -144,10 +195,12 @@ impl Linear {
 
 /// Where a tile lies in its block.
 #[derive(Clone, Copy)]
-struct Place {
-    first: usize,
-    count: usize,
-    panel: usize,
+pub(super) struct Place<'a> {
+    pub(super) first: usize,
+    pub(super) count: usize,
+    pub(super) panel: usize,
+    /// The part of the next panel that is to be fetched meanwhile.
+    pub(super) ahead: &'a [Line],
 }
 
 /// The rows of a block, as words.
@@ -158,8 +211,8 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// `count` rows from `first` on.
-    pub(super) fn tile(self, first: usize, count: usize) -> Rows<'a> {
-        Rows::new(&self.words[first * self.stride..], self.stride, count)
+    /// The rows of a tile.
+    pub(super) fn tile(self, at: Place<'a>) -> Rows<'a> {
+        Rows::new(&self.words[at.first * self.stride..], self.stride, at.count).with_ahead(at.ahead)
     }
 }

@@ -23,16 +23,22 @@ impl Packing {
     ) -> Result<Self, RentError> {
         let lines = Self::lines(precision, columns, depth);
         let count = columns.div_ceil(PANEL);
-        let scales = vec![ColumnScale { scale: [0.0; PANEL], total: [0.0; PANEL] }; count];
         let format = match precision {
             Precision::Bf16 if depth.is_multiple_of(2) => Format::Bf16,
             Precision::F32 | Precision::Bf16 => Format::F32,
-            Precision::Int16 => Format::Int16(scales),
-            Precision::Int8 => Format::Int8(scales),
+            Precision::Int16 => Format::Int16,
+            Precision::Int8 => Format::Int8,
         };
-        let steps = steps(precision, depth);
-        let none = SharedOwner::from_static(&[]);
-        let linear = Linear { depth, columns, steps, format, panels: none, bias: vec![[0.0; PANEL]; count] };
+        let scaled = if matches!(format, Format::Int16 | Format::Int8) { count } else { 0 };
+        let linear = Linear {
+            depth,
+            columns,
+            steps: steps(precision, depth),
+            format,
+            panels: SharedOwner::from_static(&[]),
+            bias: vec![[0.0; PANEL]; count],
+            scales: vec![ColumnScale { scale: [0.0; PANEL], total: [0.0; PANEL] }; scaled],
+        };
         let mut panels = pool.try_rent(lines)?;
         panels.fill(Line([0; PANEL]));
         Ok(Self { panels, linear })
@@ -49,14 +55,14 @@ impl Packing {
         self.linear.bias[panel][column] = bias;
         let steps = self.linear.steps;
         let words = self.panels[panel * steps..][..steps].iter_mut().map(|line| &mut line.0[column]);
-        match &mut self.linear.format {
+        match self.linear.format {
             Format::F32 => words.zip(weights).for_each(|(word, weight)| *word = weight.to_bits()),
             Format::Bf16 => {
                 for (word, pair) in words.zip(weights.as_chunks::<2>().0) {
                     *word = round_to_bf16(pair[0]) | round_to_bf16(pair[1]) << 16;
                 }
             }
-            Format::Int16(columns) => {
+            Format::Int16 => {
                 // Whatever the row is, its sum must fit 31 bits.
                 let sum: f32 = weights.iter().map(|weight| weight.abs()).sum();
                 let most = (i32::MAX as f32 / INT16_LEVELS - weights.len() as f32).max(1.0);
@@ -68,10 +74,10 @@ impl Packing {
                     total += f32::from(pair[0]) + f32::from(pair[1]);
                     *word = u32::from(pair[0].cast_unsigned()) | u32::from(pair[1].cast_unsigned()) << 16;
                 }
-                columns[panel].scale[column] = scale;
-                columns[panel].total[column] = total * scale;
+                self.linear.scales[panel].scale[column] = scale;
+                self.linear.scales[panel].total[column] = total * scale;
             }
-            Format::Int8(columns) => {
+            Format::Int8 => {
                 let scale = largest(weights) / f32::from(i8::MAX);
                 let mut total = 0.0;
                 for (word, weights) in words.zip(weights.chunks(4)) {
@@ -82,8 +88,8 @@ impl Packing {
                     }
                     *word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
                 }
-                columns[panel].scale[column] = scale;
-                columns[panel].total[column] = total * scale;
+                self.linear.scales[panel].scale[column] = scale;
+                self.linear.scales[panel].total[column] = total * scale;
             }
         }
     }

@@ -21,8 +21,8 @@ pub enum Precision {
     /// for each token. On processors that multiply integers fast it is faster than f32 and bf16 by far.
     /// The cosine to f32 is at least 0.9999 on the test passages.
     Int16,
-    /// Weights in eight bits with a scale for each column, those of the second product of the feed-forward part in sixteen;
-    /// a third of the memory. Activations in eight bits with scale and offset for each token; a token that would lose too
-    /// much gets eight more. The cosine to f32 is at least 0.998 on the test passages.
+    /// Weights in eight bits with a scale for each column of at most 384 inputs, a quarter of the memory; activations in
+    /// eight bits with scale and offset for as many values of a token; where these would lose too much they get eight bits
+    /// more. The cosine to f32 is at least 0.998 on the test passages.
     Int8,
 }

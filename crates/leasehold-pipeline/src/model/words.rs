@@ -5,7 +5,7 @@ use leasehold::{BoundedPool, MemoryOwner, RentError};
 use super::{
     Precision,
     kernel::{ColumnScale, Kernel, Line, PANEL, ROWS, RowScale, Sums},
-    linear::{BLOCK, Block},
+    linear::{BLOCK, Block, Format, Place},
 };
 
 /// How much of a token's square eight bits may lose before it gets eight more.
@@ -25,6 +25,8 @@ pub(super) struct Words {
     owners: MemoryOwner<u32>,
     /// Their sums for one panel.
     sums: MemoryOwner<[f32; PANEL]>,
+    /// The sums of a tile of bytes before they are scaled.
+    whole: Box<Sums<i32>>,
 }
 
 impl Words {
@@ -37,6 +39,7 @@ impl Words {
             rest: pool.try_rent(depth * rests)?,
             owners: pool.try_rent(BLOCK * rests)?,
             sums: pool.try_rent(BLOCK * rests)?,
+            whole: Box::new([[0; PANEL]; ROWS]),
         })
     }
 
@@ -56,30 +59,43 @@ impl Words {
             Precision::F32 => (0, 0, 0),
             Precision::Bf16 => (depth.div_ceil(2), 0, 0),
             Precision::Int16 => (depth.div_ceil(2), 1, 0),
-            // Two rows of quarters, or one of halves where a product is better done with sixteen bits.
+            // A row of bytes, and one for what they leave.
             Precision::Int8 => (depth.div_ceil(4) * 2, 2, 1),
         }
     }
 
-    pub(super) fn halve(&mut self, kernel: Kernel, input: &[f32], stride: usize) -> Block<'_> {
-        let words = &mut self.words[..input.len() / 2];
-        kernel.halve(input, words);
-        Block { words, stride }
+    /// Makes of a block of rows what a product of that format takes.
+    pub(super) fn take<'a>(
+        &'a mut self,
+        kernel: Kernel,
+        format: Format,
+        input: &'a [f32],
+        depth: usize,
+    ) -> Input<'a> {
+        let plain = Block { words: bytemuck::cast_slice(input), stride: depth };
+        match format {
+            Format::F32 => Input::F32(plain),
+            Format::Bf16 if kernel.prefers_bf16() => Input::Bf16(self.halve(kernel, input, depth)),
+            Format::Bf16 => Input::Wide(plain),
+            Format::Int16 => self.quantise_int16(kernel, input, depth),
+            Format::Int8 => Input::Int8(self.quantise_int8(kernel, input, depth)),
+        }
     }
 
-    pub(super) fn quantise_int16(
-        &mut self,
-        kernel: Kernel,
-        input: &[f32],
-        depth: usize,
-    ) -> (Block<'_>, &[RowScale]) {
+    fn halve(&mut self, kernel: Kernel, input: &[f32], depth: usize) -> Block<'_> {
+        let words = &mut self.words[..input.len() / 2];
+        kernel.halve(input, words);
+        Block { words, stride: depth / 2 }
+    }
+
+    fn quantise_int16(&mut self, kernel: Kernel, input: &[f32], depth: usize) -> Input<'_> {
         let (rows, stride) = (input.len() / depth, depth.div_ceil(2));
         let (words, scales) = (&mut self.words[..rows * stride], &mut self.scales[..rows]);
         kernel.quantise_int16(input, depth, words, scales);
-        (Block { words, stride }, scales)
+        Input::Int16(Block { words, stride }, scales)
     }
 
-    pub(super) fn quantise_int8(&mut self, kernel: Kernel, input: &[f32], depth: usize) -> Bytes<'_> {
+    fn quantise_int8(&mut self, kernel: Kernel, input: &[f32], depth: usize) -> Bytes<'_> {
         let (rows, stride) = (input.len() / depth, depth.div_ceil(4));
         kernel.quantise_int8(input, depth, &mut self.words[..rows * stride], &mut self.scales[..rows]);
         let mut used = rows;
@@ -100,8 +116,23 @@ impl Words {
             scales: &self.scales[..used],
             owners: &self.owners[..used - rows],
             sums: &mut self.sums[..used - rows],
+            whole: &mut self.whole,
         }
     }
+}
+
+/// One block of rows, in the form that a product takes.
+pub(super) enum Input<'a> {
+    /// One f32 a word.
+    F32(Block<'a>),
+    /// One f32 a word, for weights of two bf16.
+    Wide(Block<'a>),
+    /// Two bf16 a word.
+    Bf16(Block<'a>),
+    /// Two integers a word, and what they stand for.
+    Int16(Block<'a>, &'a [RowScale]),
+    /// Four bytes a word.
+    Int8(Bytes<'a>),
 }
 
 /// A block of rows as bytes, and behind them the rests of those that need eight bits more.
@@ -111,38 +142,37 @@ pub(super) struct Bytes<'a> {
     scales: &'a [RowScale],
     owners: &'a [u32],
     sums: &'a mut [[f32; PANEL]],
+    /// A tile's sums before they are scaled.
+    whole: &'a mut Sums<i32>,
 }
 
 impl Bytes<'_> {
     /// Multiplies all rests with a panel; their sums wait for [`multiply`](Self::multiply).
     pub(super) fn multiply_rests(&mut self, kernel: Kernel, lines: &[Line], columns: &ColumnScale) {
-        let mut whole: Sums<i32> = [[0; PANEL]; ROWS];
         for (tile, sums) in self.sums.chunks_mut(ROWS).enumerate() {
             let first = self.rows + tile * ROWS;
-            kernel.multiply_int8(self.block.tile(first, sums.len()), lines, &mut whole);
-            kernel.scale(&whole[..sums.len()], &self.scales[first..], columns, sums);
+            let at = Place { first, count: sums.len(), panel: 0, ahead: &[] };
+            kernel.multiply_int8(&self.block.tile(at), lines, self.whole);
+            kernel.scale(&self.whole[..sums.len()], &self.scales[first..], columns, sums);
         }
     }
 
     /// Multiplies a tile with a panel, and adds the sums of its rests.
     pub(super) fn multiply(
-        &self,
+        &mut self,
         kernel: Kernel,
-        first: usize,
-        count: usize,
+        at: Place<'_>,
         lines: &[Line],
         columns: &ColumnScale,
         sums: &mut Sums<f32>,
     ) {
-        let mut whole: Sums<i32> = [[0; PANEL]; ROWS];
-        kernel.multiply_int8(self.block.tile(first, count), lines, &mut whole);
-        kernel.scale(&whole[..count], &self.scales[first..], columns, sums);
+        let Place { first, count, .. } = at;
+        kernel.multiply_int8(&self.block.tile(at), lines, self.whole);
+        kernel.scale(&self.whole[..count], &self.scales[first..], columns, sums);
         let start = self.owners.partition_point(|owner| (*owner as usize) < first);
         let rests = self.owners[start..].iter().zip(&self.sums[start..]);
         for (owner, rest) in rests.take_while(|(owner, _)| (**owner as usize) < first + count) {
-            for (sum, rest) in sums[*owner as usize - first].iter_mut().zip(rest) {
-                *sum += rest;
-            }
+            kernel.add(&mut sums[*owner as usize - first], rest);
         }
     }
 }

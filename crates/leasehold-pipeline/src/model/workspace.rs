@@ -10,6 +10,13 @@ use super::{
     words::Words,
 };
 
+/// The most wide activations of a token that exist at a time.
+///
+/// All of a block of tokens, with the block itself and a panel of weights, are to stay in a second cache of one megabyte.
+/// Integers have a scale for each slice, and in slices of this size eight bits are enough for the second product, whose
+/// inputs are mostly near zero with some very large ones among them.
+pub(super) const SLICE: usize = 384;
+
 /// Activations of one forward pass, in rented blocks.
 ///
 /// Each worker rents one and keeps it, so a batch costs no allocation. Dropping it gives every block back.
@@ -22,9 +29,15 @@ pub struct Workspace {
     pub(super) projected: MemoryOwner<f32>,
     /// What attention makes of them.
     pub(super) context: MemoryOwner<f32>,
-    /// The wide activations of one block of tokens.
-    pub(super) inner: MemoryOwner<f32>,
+    pub(super) inner: Inner,
     pub(super) scratch: Scratch,
+    pub(super) words: Words,
+}
+
+/// The wide activations of one block of tokens: one slice of them at a time.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) values: MemoryOwner<f32>,
     pub(super) words: Words,
 }
 
@@ -50,13 +63,16 @@ impl Workspace {
             hidden: pool.try_rent(sizes.hidden)?,
             projected: pool.try_rent(3 * sizes.hidden)?,
             context: pool.try_rent(sizes.hidden)?,
-            inner: pool.try_rent(sizes.inner)?,
+            inner: Inner {
+                values: pool.try_rent(BLOCK * sizes.slice)?,
+                words: Words::rent(pool, precision, sizes.slice)?,
+            },
             scratch: Scratch {
                 keys: pool.try_rent(sizes.keys)?,
                 values: pool.try_rent(sizes.values)?,
                 scores: pool.try_rent(sizes.scores)?,
             },
-            words: Words::rent(pool, precision, sizes.depth)?,
+            words: Words::rent(pool, precision, config.hidden_size)?,
         })
     }
 
@@ -70,11 +86,12 @@ impl Workspace {
         let sizes = Sizes::of(config, tokens);
         Ok(2 * pool.cost::<f32>(sizes.hidden)?
             + pool.cost::<f32>(3 * sizes.hidden)?
-            + pool.cost::<f32>(sizes.inner)?
+            + pool.cost::<f32>(BLOCK * sizes.slice)?
+            + Words::cost(pool, precision, sizes.slice)?
             + pool.cost::<Line>(sizes.keys)?
             + pool.cost::<Line>(sizes.values)?
             + pool.cost::<f32>(sizes.scores)?
-            + Words::cost(pool, precision, sizes.depth)?)
+            + Words::cost(pool, precision, config.hidden_size)?)
     }
 
     /// The number of tokens that a batch may hold.
@@ -87,12 +104,11 @@ impl Workspace {
 /// Elements in each block.
 struct Sizes {
     hidden: usize,
-    inner: usize,
+    /// Columns of a slice of the wide activations.
+    slice: usize,
     keys: usize,
     values: usize,
     scores: usize,
-    /// The longest row of a product.
-    depth: usize,
 }
 
 impl Sizes {
@@ -101,11 +117,10 @@ impl Sizes {
         let longest = config.max_tokens.min(tokens);
         Self {
             hidden: tokens * config.hidden_size,
-            inner: tokens.min(BLOCK) * config.intermediate_size,
+            slice: config.intermediate_size.min(SLICE),
             keys: heads.key_lines(longest),
             values: heads.value_lines(longest),
             scores: ROWS * longest.next_multiple_of(PANEL),
-            depth: config.hidden_size.max(config.intermediate_size),
         }
     }
 }

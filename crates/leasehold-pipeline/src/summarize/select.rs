@@ -351,11 +351,12 @@ impl<T> Section<T> {
 
     /// The candidates' scores; the parts follow each other and have all of them.
     fn scores(&self, parts: &[Part]) -> Vec<f32> {
-        let of_part = |part: &Part| {
-            let centroid = part.centroid.clone();
-            part.candidates.clone().map(move |at| self.candidates[at].prior * dot(self.vector(at), &centroid))
-        };
-        parts.iter().flat_map(of_part).collect()
+        let mut scores = Vec::with_capacity(self.candidates.len());
+        for Part { centroid, candidates } in parts {
+            let score = |at: usize| self.candidates[at].prior * dot(self.vector(at), centroid);
+            scores.extend(candidates.clone().map(score));
+        }
+        scores
     }
 
     /// Indices of the best candidates, in the order in which they are chosen: each from one of the parts that have given least so far.

@@ -26,7 +26,7 @@ pub(super) fn available() -> bool {
 macro_rules! product {
     ($name:ident, $group:ident, $value:ty) => {
         #[target_feature(enable = "avx2,fma")]
-        pub(super) fn $name(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<$value>) {
+        pub(super) fn $name(rows: &Rows<'_>, panel: &[Line], sums: &mut Sums<$value>) {
             for (first, start) in (0..rows.count).step_by(GROUP).flat_map(|first| [(first, 0), (first, HALF)])
             {
                 let (words, sums) = (&rows.words[first * rows.stride..], &mut sums[first..]);
@@ -64,7 +64,7 @@ fn group_f32<const COUNT: usize>(
         for (row, kept) in kept.iter_mut().enumerate() {
             // SAFETY: the last row begins at `(COUNT - 1) * stride` and has a word for each line, as asserted.
             let word = unsafe { *words.get_unchecked(row * stride + step) };
-            add(kept, word, columns);
+            add_products(kept, word, columns);
         }
     }
     for (sums, kept) in sums.iter_mut().zip(kept) {
@@ -88,7 +88,7 @@ fn group_wide<const COUNT: usize>(
             for (row, kept) in kept.iter_mut().enumerate() {
                 // SAFETY: the last row begins at `(COUNT - 1) * stride` and has two words a line, as asserted.
                 let word = unsafe { *words.get_unchecked(row * stride + 2 * step + part) };
-                add(kept, word, columns);
+                add_products(kept, word, columns);
             }
         }
     }
@@ -162,7 +162,7 @@ fn group_int8<const COUNT: usize>(
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn add(sums: &mut [__m256; 2], word: u32, columns: [__m256; 2]) {
+fn add_products(sums: &mut [__m256; 2], word: u32, columns: [__m256; 2]) {
     let word = _mm256_set1_ps(f32::from_bits(word));
     for (sum, column) in sums.iter_mut().zip(columns) {
         *sum = _mm256_fmadd_ps(word, column, *sum);

@@ -117,10 +117,23 @@ pub(super) fn quantise_int16<const FUSED: bool>(
 impl RowScale {
     #[inline(always)]
     fn of<const FUSED: bool>(values: &[f32], levels: f32) -> Self {
-        let least = reduce(values, f32::MAX, minimum, minimum);
-        let most = reduce(values, f32::MIN, maximum, maximum);
-        let squares =
-            reduce(values, 0.0, |sum, value| multiply_add::<FUSED>(value, value, sum), |a, b| a + b);
+        let (chunks, tail) = values.as_chunks::<LANES>();
+        let (mut least, mut most, mut squares) = ([f32::MAX; LANES], [f32::MIN; LANES], [0.0; LANES]);
+        let mut see = |lane: usize, value: f32| {
+            least[lane] = minimum(least[lane], value);
+            most[lane] = maximum(most[lane], value);
+            squares[lane] = multiply_add::<FUSED>(value, value, squares[lane]);
+        };
+        for chunk in chunks {
+            for (lane, value) in chunk.iter().enumerate() {
+                see(lane, *value);
+            }
+        }
+        for (lane, value) in tail.iter().enumerate() {
+            see(lane, *value);
+        }
+        let (least, most) = (fold(least, minimum), fold(most, maximum));
+        let squares = fold(squares, |a, b| a + b);
         let scale = maximum((most - least) / levels, f32::MIN_POSITIVE);
         // Rounding errors are spread evenly, from minus to plus half a step.
         let loss = scale * scale * values.len() as f32 / (12.0 * maximum(squares, f32::MIN_POSITIVE));
@@ -133,6 +146,14 @@ impl RowScale {
 pub(super) fn rest(values: &[f32], bytes: &[u8], scale: RowScale, rest: &mut [f32]) {
     for ((rest, value), byte) in rest.iter_mut().zip(values).zip(bytes) {
         *rest = *value - (scale.minimum + scale.scale * f32::from(*byte));
+    }
+}
+
+/// Adds one row of sums to another.
+#[inline(always)]
+pub(super) fn add(sums: &mut [f32; PANEL], more: &[f32; PANEL]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
     }
 }
 
@@ -270,11 +291,13 @@ pub(super) fn exponentials<const FUSED: bool>(
                 *lane = maximum(*lane, *value);
             }
         }
-        let largest = fold(largest, maximum);
+        // In powers of two, so that what is left for each value is one multiply-add.
+        let scale = scale * LOG2_E;
+        let largest = fold(largest, maximum) * scale;
         let mut total = [0.0; LANES];
         for chunk in chunks {
             for (lane, value) in total.iter_mut().zip(chunk) {
-                *value = exp_of_negative::<FUSED>((*value - largest) * scale);
+                *value = power_of_two::<FUSED>(multiply_add::<FUSED>(*value, scale, -largest));
                 *lane += *value;
             }
         }
@@ -310,6 +333,15 @@ pub(super) fn transpose(values: &[f32], stride: usize, count: usize, lines: &mut
         for (line, value) in lines.iter_mut().zip(values) {
             line.0[column] = value.to_bits();
         }
+    }
+}
+
+/// Writes the sums of a tile into rows that are `stride` apart.
+#[inline(always)]
+pub(super) fn place(sums: &[[f32; PANEL]], out: &mut [f32], stride: usize) {
+    for (row, sums) in sums.iter().enumerate() {
+        let Some(out) = out[row * stride..].first_chunk_mut() else { return };
+        *out = *sums;
     }
 }
 
@@ -433,7 +465,13 @@ pub(super) fn gelu_tanh<const FUSED: bool>(x: f32) -> f32 {
 /// `exp(x)` for `x <= 0`, to about two units in the last place; values below `exp(-86)` become that.
 #[inline(always)]
 pub(super) fn exp_of_negative<const FUSED: bool>(x: f32) -> f32 {
-    let power = maximum(x * LOG2_E, -125.0);
+    power_of_two::<FUSED>(x * LOG2_E)
+}
+
+/// `2^x` for an `x` that is not above 0 by more than rounding; values below `2^-125` become that.
+#[inline(always)]
+fn power_of_two<const FUSED: bool>(x: f32) -> f32 {
+    let power = maximum(x, -125.0);
     let rounded = power + ROUNDER;
     let fraction = power - (rounded - ROUNDER);
     let two_to_fraction = polynomial::<FUSED, _>(
@@ -525,6 +563,16 @@ macro_rules! compile {
         $(#[$features])?
         pub(super) fn gather(values: &[f32], stride: usize, columns: usize, lines: &mut [super::Line]) {
             pointwise::gather(values, stride, columns, lines);
+        }
+
+        $(#[$features])?
+        pub(super) fn add(sums: &mut [f32; super::PANEL], more: &[f32; super::PANEL]) {
+            pointwise::add(sums, more);
+        }
+
+        $(#[$features])?
+        pub(super) fn place(sums: &[[f32; super::PANEL]], out: &mut [f32], stride: usize) {
+            pointwise::place(sums, out, stride);
         }
 
         $(#[$features])?

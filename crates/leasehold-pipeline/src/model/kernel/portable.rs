@@ -18,14 +18,14 @@ const TILE: usize = 4;
 
 const _: () = assert!(PANEL.is_multiple_of(COLUMNS));
 
-pub(super) fn multiply(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
+pub(super) fn multiply(rows: &Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
     each_tile::<_, 1>(rows, panel, sums, |sum, [word], column| {
         add_product(sum, f32::from_bits(word), f32::from_bits(column));
     });
 }
 
 /// The product of f32 rows and bf16 panels, each step of which takes two values of a row.
-pub(super) fn multiply_wide(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
+pub(super) fn multiply_wide(rows: &Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
     each_tile::<_, 2>(rows, panel, sums, |sum, [first, second], pair| {
         add_product(sum, f32::from_bits(first), f32::from_bits(pair << 16));
         add_product(sum, f32::from_bits(second), f32::from_bits(pair & !0xffff));
@@ -33,7 +33,7 @@ pub(super) fn multiply_wide(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>
 }
 
 /// The product of pairs of bf16.
-pub(super) fn multiply_bf16(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
+pub(super) fn multiply_bf16(rows: &Rows<'_>, panel: &[Line], sums: &mut Sums<f32>) {
     each_tile::<_, 1>(rows, panel, sums, |sum, [word], pair| {
         add_product(sum, f32::from_bits(word << 16), f32::from_bits(pair << 16));
         add_product(sum, f32::from_bits(word & !0xffff), f32::from_bits(pair & !0xffff));
@@ -41,7 +41,7 @@ pub(super) fn multiply_bf16(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<f32>
 }
 
 /// The product of pairs of signed integers, whose sums fit.
-pub(super) fn multiply_int16(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
+pub(super) fn multiply_int16(rows: &Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
     each_tile::<_, 1>(rows, panel, sums, |sum, [word], pair| {
         *sum += i32::from(word as i16) * i32::from(pair as i16);
         *sum += i32::from((word >> 16) as i16) * i32::from((pair >> 16) as i16);
@@ -49,7 +49,7 @@ pub(super) fn multiply_int16(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32
 }
 
 /// The product of bytes without sign and bytes with one.
-pub(super) fn multiply_int8(rows: Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
+pub(super) fn multiply_int8(rows: &Rows<'_>, panel: &[Line], sums: &mut Sums<i32>) {
     each_tile::<_, 1>(rows, panel, sums, |sum, [word], column| {
         for (byte, weight) in word.to_le_bytes().into_iter().zip(column.to_le_bytes()) {
             *sum += i32::from(byte) * i32::from(weight.cast_signed());
@@ -65,7 +65,7 @@ fn add_product(sum: &mut f32, left: f32, right: f32) {
 /// Goes through the steps for some rows after the other; `WORDS` of a row belong to one step.
 #[inline(always)]
 fn each_tile<T: Copy + Default, const WORDS: usize>(
-    rows: Rows<'_>,
+    rows: &Rows<'_>,
     panel: &[Line],
     sums: &mut Sums<T>,
     step: impl Fn(&mut T, [u32; WORDS], u32),
@@ -82,7 +82,7 @@ fn each_tile<T: Copy + Default, const WORDS: usize>(
 /// Goes through the steps for `TALL` rows from `first` on, some columns at a time.
 #[inline(always)]
 fn each_part<T: Copy + Default, const WORDS: usize, const TALL: usize>(
-    rows: Rows<'_>,
+    rows: &Rows<'_>,
     first: usize,
     panel: &[Line],
     sums: &mut [[T; PANEL]; TALL],

@@ -55,7 +55,7 @@ fn products_of_f32_are_those_of_a_naive_loop() {
             let stride = steps + 3;
             let (left, right) = (numbers(count * stride, 1), numbers(steps * PANEL, 2));
             let mut sums = [[f32::NAN; PANEL]; ROWS];
-            kernel.multiply(Rows::new(&bits(&left), stride, count), &lines(&bits(&right)), &mut sums);
+            kernel.multiply(&Rows::new(&bits(&left), stride, count), &lines(&bits(&right)), &mut sums);
             for (row, column) in (0..count).flat_map(|row| (0..PANEL).map(move |column| (row, column))) {
                 let product =
                     |step| f64::from(left[row * stride + step]) * f64::from(right[step * PANEL + column]);
@@ -71,7 +71,22 @@ fn products_of_f32_are_those_of_a_naive_loop() {
 #[should_panic(expected = "rows end before the panel does")]
 fn rows_that_are_too_short_are_refused() {
     let mut sums = [[0.0; PANEL]; ROWS];
-    Kernel::detect().multiply(Rows::new(&[0; 14], 5, 3), &[Line([0; PANEL]); 5], &mut sums);
+    Kernel::detect().multiply(&Rows::new(&[0; 14], 5, 3), &[Line([0; PANEL]); 5], &mut sums);
+}
+
+#[test]
+fn lines_that_are_fetched_ahead_change_nothing() {
+    for kernel in kernels() {
+        let (left, panel) = (bits(&numbers(5 * 24, 1)), lines(&bits(&numbers(24 * PANEL, 2))));
+        let alone = Rows::new(&left, 24, 5);
+        for ahead in [0, 1, 24, 100] {
+            let ahead = vec![Line([0; PANEL]); ahead];
+            let (mut sums, mut expected) = ([[0.0; PANEL]; ROWS], [[0.0; PANEL]; ROWS]);
+            kernel.multiply(&alone.with_ahead(&ahead), &panel, &mut sums);
+            kernel.multiply(&alone, &panel, &mut expected);
+            assert_eq!(sums, expected, "{kernel:?}: {} lines ahead", ahead.len());
+        }
+    }
 }
 
 /// The error function by its series, in f64: slow and obvious.
@@ -213,9 +228,9 @@ fn products_of_bf16_are_those_of_a_naive_loop() {
                 kernel.halve(&left[..2 * steps], halves);
             }
             let mut wide = [[f32::NAN; PANEL]; ROWS];
-            kernel.multiply_wide(Rows::new(&bits(&left), stride, count), &panel, &mut wide);
+            kernel.multiply_wide(&Rows::new(&bits(&left), stride, count), &panel, &mut wide);
             let mut narrow = [[f32::NAN; PANEL]; ROWS];
-            kernel.multiply_bf16(Rows::new(&halves, steps, count), &panel, &mut narrow);
+            kernel.multiply_bf16(&Rows::new(&halves, steps, count), &panel, &mut narrow);
             for (row, column) in (0..count).flat_map(|row| (0..PANEL).map(move |column| (row, column))) {
                 let product = |step| {
                     let weight = f32::from_bits(
@@ -248,10 +263,10 @@ fn products_of_integers_are_exact() {
         // Twelve bits of each, so that the sums fit.
         let short = |words: &[u32]| words.iter().map(|word| word & 0x0fff_0fff).collect::<Vec<_>>();
         let (mut eights, mut sixteens) = ([[0; PANEL]; ROWS], [[0; PANEL]; ROWS]);
-        kernel.multiply_int8(rows, &panel, &mut eights);
+        kernel.multiply_int8(&rows, &panel, &mut eights);
         let short_left = short(&left_words);
         let short_panel = lines(&short(bytemuck::cast_slice(&panel)));
-        kernel.multiply_int16(Rows::new(&short_left, stride, count), &short_panel, &mut sixteens);
+        kernel.multiply_int16(&Rows::new(&short_left, stride, count), &short_panel, &mut sixteens);
         for (row, column) in (0..count).flat_map(|row| (0..PANEL).map(move |column| (row, column))) {
             let at = |step: usize| {
                 (&left[(row * stride + step) * 4..][..4], &right[(step * PANEL + column) * 4..][..4])
