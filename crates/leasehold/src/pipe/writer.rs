@@ -178,7 +178,7 @@ impl<T: Pod + Send + Sync> PipeWriter<T> {
     #[doc(alias = "Advance")]
     #[track_caller]
     pub fn commit(&mut self, len: usize) {
-        let room = self.tail.room().len();
+        let room = self.tail.room_len();
         assert!(len <= room, "{len} elements committed where there was room for {room}");
         self.tail.committed += len;
         self.tail.room -= len;
@@ -321,10 +321,15 @@ impl<T: Send + 'static> Tail<T> {
 
     /// What may be written.
     fn room(&mut self) -> &mut [T] {
-        let Some(block) = &mut self.block else { return &mut [] };
-        let spare = &mut block.as_mut_slice()[self.committed..];
-        let room = self.room.min(spare.len());
-        &mut spare[..room]
+        let len = self.room_len();
+        match &mut self.block {
+            Some(block) => &mut block.as_mut_slice()[self.committed..][..len],
+            None => &mut [],
+        }
+    }
+
+    fn room_len(&self) -> usize {
+        self.block.as_ref().map_or(0, |block| self.room.min(block.len() - self.committed))
     }
 
     fn start(&mut self, block: MemoryOwner<T>) {
