@@ -54,8 +54,8 @@ pub(super) unsafe fn publish(block: &'static Block, kind: Kind, site: Site) -> (
         block.parts.store(1, Ordering::Relaxed);
     }
     block.toucher.store(toucher, Ordering::Relaxed);
-    // Release: pairs with the Acquires in `enter_slot` and `is_live`: what the owner wrote comes before what a reader reads.
-    block.word.store(word.bits(), Ordering::Release); // unmodelled
+    // Release: pairs with the Acquire in `enter_slot`: what the owner wrote comes before what a reader reads.
+    block.word.store(word.bits(), Ordering::Release);
     (block, word)
 }
 

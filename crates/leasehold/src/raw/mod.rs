@@ -18,13 +18,13 @@
 //!   which counts as a share; no other share covers its elements, so it may write them while others read theirs.
 //!
 //! # Orderings
-//! Each has a comment that names its partner, and a model that fails when it is weakened (`cargo xtask orderings`). Those
-//! marked `unmodelled` have none: in models the light fence is a full one, which hides what these do where it is not, or
-//! it would take more preemptions than a model can afford, or they order the initialisation of a record, which models do
-//! not track. The comment is then the whole argument.
+//! Each has a comment that names its partner, and a model that fails when it is weakened (`cargo xtask orderings`). Models have
+//! the fences of the kernel (`gates`), are told of records that are reached before they need have been made, and try every order of
+//! full fences.
 //!
 //! # The file to open
-//! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` and `membarrier` the asymmetric fence;
+//! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` and `membarrier` the asymmetric fence,
+//! `gates` that of models;
 //! `reserve` entering and leaving; `lease` beginning and ending; `limbo` ended leases nobody waits for; `window`,
 //! `owned`, `rest`, `handle` the same with elements; `source` where memory comes from; `store` pooled memory; `scope` and
 //! `wait` lending for the time of a call.

@@ -57,7 +57,7 @@ fn enter_slot(block: &'static Block, word: Word) -> Option<&'static Slot> {
     let record = record::fast_lane();
     // Spares stale handles the rest. Acquire: pairs with the Release in `publish`: the owner's writes come before our reads,
     // and the toucher that we look at next is that of this lease or later.
-    let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
+    let now = Word::from_bits(block.word.load(Ordering::Acquire));
     if now != word {
         cold_path();
         return refuse(now, block, word);
@@ -160,8 +160,9 @@ fn enter_counted(block: &'static Block, word: Word) -> Option<&'static Slot> {
 /// Whether the lease `word` goes on.
 #[inline]
 fn is_live(block: &Block, word: Word) -> bool {
-    // Acquire: as in `enter_slot`.
-    let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
+    // Relaxed: who comes from `enter_slot` has acquired the word there, and who counts himself in runs a full fence before he
+    // looks at anything else.
+    let now = Word::from_bits(block.word.load(Ordering::Relaxed));
     now == word || cfg!(leasehold_bug = "generation") || call_off(block, word)
 }
 
@@ -171,8 +172,8 @@ fn is_live(block: &Block, word: Word) -> bool {
 fn call_off(block: &Block, word: Word) -> bool {
     let closing = word.in_state(State::Closing);
     loop {
-        // Acquire: as in `enter_slot`.
-        let now = Word::from_bits(block.word.load(Ordering::Acquire)); // unmodelled
+        // Relaxed: as in `is_live`.
+        let now = Word::from_bits(block.word.load(Ordering::Relaxed));
         if now != closing {
             return now == word;
         }
@@ -327,7 +328,7 @@ impl Counted {
 fn departed(block: &'static Block) {
     // SeqCst: pairs with the fence in `try_finish`: of two that leave at once, the later sees both gone; and either we see
     // a draining state or the one who sets it sees us gone.
-    fence(Ordering::SeqCst); // unmodelled
+    fence(Ordering::SeqCst);
     // Acquire: pairs with the fence of `revoke`, behind which `push` stores the state. The lease that was abandoned need not
     // be the one we have left: its toucher, not an earlier one, and its source are what we see.
     let now = Word::from_bits(block.word.load(Ordering::Acquire));
@@ -367,7 +368,7 @@ pub(super) fn try_finish(block: &'static Block, now: Word) -> bool {
     // Release: pairs with the Acquire in `lease::is_reclaimed`: what the readers did, which the checks above acquired,
     // comes before what the lessor does.
     let next = now.after().bits();
-    let finished = block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed); // unmodelled
+    let finished = block.word.compare_exchange(now.bits(), next, Ordering::Release, Ordering::Relaxed);
     match finished {
         Ok(_) => {
             block.wake();

@@ -152,7 +152,11 @@ fn exercise(builder: PoolBuilder, name: &str) {
         let pin = memory.pin().unwrap();
         drop(lessor);
         thread::spawn(move || drop(pin)).join().unwrap();
-        assert!(owners.iter().all(|(owner, byte)| owner.iter().all(|other| other == byte)), "{name}");
+        // The interpreter looks at some of each.
+        let step = if cfg!(miri) { 997 } else { 1 };
+        let is_whole =
+            |(owner, byte): &(MemoryOwner<u8>, u8)| owner.iter().step_by(step).all(|other| other == byte);
+        assert!(owners.iter().all(is_whole), "{name}");
         owners.truncate(owners.len() / 2);
     }
     // Where tests share a process, another one may have taken a block out of our limbo and be about to return it.

@@ -17,8 +17,8 @@ use loom::thread;
 use super::cache;
 use super::{Settings, Shortage, Store};
 use crate::backing::{Backing, BackingError};
-use crate::raw::{gates, limbo};
 use crate::raw::owned::Owned;
+use crate::raw::{gates, limbo};
 
 /// Bytes of the smallest class.
 const BLOCK: usize = 64;
