@@ -21,7 +21,7 @@ pub enum Precision {
     /// for each token. On processors that multiply integers fast it is faster than f32 and bf16 by far.
     /// The cosine to f32 is at least 0.9999 on the test passages.
     Int16,
-    /// Weights in eight bits with a scale for each column of at most 384 inputs, a quarter of the memory; activations in
+    /// Weights in eight bits with a scale for each column of at most 256 inputs, a quarter of the memory; activations in
     /// eight bits with scale and offset for as many values of a token; where these would lose too much they get eight bits
     /// more. The cosine to f32 is at least 0.998 on the test passages.
     Int8,

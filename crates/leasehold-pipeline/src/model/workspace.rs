@@ -15,7 +15,7 @@ use super::{
 /// All of a block of tokens, with the block itself and a panel of weights, are to stay in a second cache of one megabyte.
 /// Integers have a scale for each slice, and in slices of this size eight bits are enough for the second product, whose
 /// inputs are mostly near zero with some very large ones among them.
-pub(super) const SLICE: usize = 384;
+pub(super) const SLICE: usize = 256;
 
 /// Activations of one forward pass, in rented blocks.
 ///
