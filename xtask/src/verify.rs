@@ -82,11 +82,16 @@ fn with_cfg<'a>(command: &'a mut Command, name: &str, cfg: &str) -> Result<&'a m
 
 /// Parts of the integration tests that miri runs in processes of their own: what a process has done slows down what it does
 /// later, and two run at a time.
-const MIRI_PARTS: [&[&str]; 4] = [
-    &["after_revocation::"],
-    &["ending::", "pitfalls::"],
+const MIRI_PARTS: [&[&str]; 9] = [
+    &["after_revocation::exclusive::"],
+    &["after_revocation::read_only::"],
+    &["after_revocation::shared::", "after_revocation::rented::"],
+    &["sequence::"],
+    &["pipe::"],
+    &["cast::", "windows::", "writer::"],
+    &["pitfalls::"],
     &["pool::"],
-    &["cast::", "pipe::", "sequence::", "windows::", "writer::"],
+    &["ending::"],
 ];
 /// Parts that take long and add little to the others; left out of the gate.
 const MIRI_LONG_PARTS: [&[&str]; 1] =
