@@ -24,10 +24,9 @@
 //!
 //! # The file to open
 //! `word` the state of a lease; `block` the control block; `record` who is inside; `fence` and `membarrier` the asymmetric fence,
-//! `gates` that of models;
-//! `reserve` entering and leaving; `lease` beginning and ending; `limbo` ended leases nobody waits for; `window`,
-//! `owned`, `rest`, `handle` the same with elements; `source` where memory comes from; `store` pooled memory; `scope` and
-//! `wait` lending for the time of a call.
+//! `gates` that of models; `reserve` entering and leaving; `lease` beginning and ending; `limbo` ended leases nobody waits for;
+//! `window`, `owned`, `rest`, `handle` the same with elements; `source` where memory comes from; `store` pooled memory; `scope`
+//! and `wait` lending for the time of a call.
 
 mod block;
 mod clock;
