@@ -15,7 +15,7 @@ use hf_hub::api::{Progress, sync::ApiBuilder};
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
-use crate::{error::FetchError, resume::hex};
+use crate::{error::FetchError, hex::hex};
 
 /// The model's name, which is also its directory in the cache.
 const MODEL: &str = "all-MiniLM-L6-v2";

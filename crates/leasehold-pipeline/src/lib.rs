@@ -9,6 +9,7 @@ mod encoder;
 mod error;
 mod fetch;
 pub mod flow;
+mod hex;
 mod history;
 mod mapping;
 mod model;

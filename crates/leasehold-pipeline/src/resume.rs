@@ -29,6 +29,7 @@ use crate::{
     claim::{Claim, claim, is_at},
     document::Document,
     error::{EmbedError, ResumeError},
+    hex::hex,
     model::files,
     output::OutputFile,
     sink::Sink,
@@ -410,10 +411,6 @@ impl Write for Hashing<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> ResumeError {

@@ -53,7 +53,7 @@ use self::{
     reader::Reader,
     repair::Repair,
 };
-use crate::{document::Document, error::SourceError, resume::hex};
+use crate::{document::Document, error::SourceError, hex::hex};
 
 /// A file, or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]

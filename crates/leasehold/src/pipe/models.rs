@@ -35,6 +35,22 @@ fn wait_for_news(
     block_on(poll_fn(|context| receiver.poll_take(incoming, unexamined, context.waker())))
 }
 
+/// Reads and consumes share by share, and returns each.
+fn read_to_end(receiver: &Receiver<u32>) -> Vec<u32> {
+    let mut read = Vec::new();
+    loop {
+        let mut incoming = VecDeque::new();
+        let found = wait_for_news(receiver, &mut incoming, false).unwrap();
+        for share in incoming {
+            read.extend_from_slice(share.as_slice());
+            receiver.consume(share.as_slice().len(), Some(share));
+        }
+        if matches!(found, Found::End) {
+            return read;
+        }
+    }
+}
+
 #[test]
 fn everything_written_is_read_by_two_who_wait_for_each_other() {
     model(|| {
@@ -47,18 +63,7 @@ fn everything_written_is_read_by_two_who_wait_for_each_other() {
             }
             sender.complete(Ok(()));
         });
-        let mut read = Vec::new();
-        loop {
-            let mut incoming = VecDeque::new();
-            let found = wait_for_news(&receiver, &mut incoming, false).unwrap();
-            for share in incoming {
-                read.extend_from_slice(share.as_slice());
-                receiver.consume(share.as_slice().len(), Some(share));
-            }
-            if matches!(found, Found::End) {
-                break;
-            }
-        }
+        let read = read_to_end(&receiver);
         writer.join().unwrap();
         assert_eq!(read, [0, 1]);
     });
@@ -139,18 +144,7 @@ fn what_is_written_behind_a_share_that_the_reader_returns_is_read_once() {
             sender.publish(&mut block, 1).unwrap();
             sender.complete(Ok(()));
         });
-        let mut read = Vec::new();
-        loop {
-            let mut incoming = VecDeque::new();
-            let found = wait_for_news(&receiver, &mut incoming, false).unwrap();
-            for share in incoming {
-                read.extend_from_slice(share.as_slice());
-                receiver.consume(share.as_slice().len(), Some(share));
-            }
-            if matches!(found, Found::End) {
-                break;
-            }
-        }
+        let read = read_to_end(&receiver);
         writer.join().unwrap();
         assert_eq!(read, [0, 1]);
     });
