@@ -216,7 +216,8 @@ pub fn sanitizer(name: &str, arguments: &[String]) -> Outcome {
     match arguments {
         [] => {}
         [option, seconds] if option == "--soak" => {
-            let soak = format!("+nightly run {build} --release -p check-stress -- soak --seconds {seconds}");
+            let soak = format!("soak --sanitizer --seconds {seconds}");
+            let soak = format!("+nightly run {build} --release -p check-stress -- {soak}");
             return succeed(&mut run(&soak));
         }
         other => return Err(format!("a sanitizer takes --soak and seconds, not {other:?}").into()),

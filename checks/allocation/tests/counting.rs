@@ -3,40 +3,17 @@
 //!
 //! One test, since the counts are the process's: its parts run one after the other.
 #![allow(clippy::unwrap_used, reason = "a test that fails to unwrap has failed")]
-#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use check_allocation::{Counting, allocations, bytes_live};
 use leasehold::{
     Lessor, MemoryOwner, MemoryPool, MemoryWriter, PipeBuilder, SharedOwner, counters, reclaim_now,
 };
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static BYTES_LIVE: AtomicI64 = AtomicI64::new(0);
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        BYTES_LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller's promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        BYTES_LIVE.fetch_sub(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller's promises.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -59,11 +36,11 @@ fn allocates_nothing(what: &str, mut operation: impl FnMut()) {
     for _ in 0..300 {
         operation();
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     for _ in 0..1000 {
         operation();
     }
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = allocations() - before;
     assert_eq!(allocations, 0, "{what}: {allocations} allocations in 1000 rounds");
 }
 
@@ -292,11 +269,11 @@ fn a_lease_over_a_fresh_vector_costs_the_vector_only() {
     for _ in 0..300 {
         drop(MemoryOwner::from(vec![0u8; 64]).lease());
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     for _ in 0..1000 {
         drop(MemoryOwner::from(vec![0u8; 64]).lease());
     }
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 1000);
+    assert_eq!(allocations() - before, 1000);
 }
 
 /// Bytes per round that are live after many rounds and were not before.
@@ -305,11 +282,11 @@ fn leaves_nothing_behind(what: &str, rounds: i64, mut round: impl FnMut()) {
     for _ in 0..rounds {
         round();
     }
-    let before = BYTES_LIVE.load(Ordering::Relaxed);
+    let before = bytes_live();
     for _ in 0..rounds {
         round();
     }
-    let left = BYTES_LIVE.load(Ordering::Relaxed) - before;
+    let left = bytes_live() - before;
     assert!(left < rounds * 8, "{what}: {left} bytes left by {rounds} rounds");
 }
 
@@ -340,7 +317,7 @@ fn short_threads_that_only_free_leave_nothing_behind() {
 fn rents_that_outlive_their_pool_free_their_memory() {
     for len in [100, 1 << 16, 1 << 20, 3 << 20] {
         let pool = MemoryPool::new();
-        let before = BYTES_LIVE.load(Ordering::Relaxed);
+        let before = bytes_live();
         let owner = pool.rent::<u8>(len);
         let elsewhere = pool.rent::<u8>(len);
         let (lessor, memory) = pool.rent::<u8>(len).lease_read_only();
@@ -351,7 +328,7 @@ fn rents_that_outlive_their_pool_free_their_memory() {
         drop(owner);
         thread::spawn(move || drop(elsewhere)).join().unwrap();
         reclaim_now();
-        let left = BYTES_LIVE.load(Ordering::Relaxed) - before;
+        let left = bytes_live() - before;
         assert!(left < 50_000.min(len as i64), "{left} bytes of three rents of {len} bytes are left");
     }
 }

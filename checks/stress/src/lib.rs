@@ -17,7 +17,7 @@ use leasehold::{Lessor, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, recla
 
 pub use budget::{BudgetLimits, BudgetReport, run_budget};
 use random::Random;
-pub use soak::{SoakReport, run_soak};
+pub use soak::{SoakReport, Window, run_soak};
 
 /// Words in a buffer.
 const WORDS: usize = 96;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use check_allocation::bytes_live;
 use leasehold::{BoundedPool, Lessor, MemoryHandle, MemoryPool, ReadOnly};
 
 use crate::random::Random;
@@ -21,7 +22,9 @@ const THREADS: usize = 6;
 const POST: usize = 200;
 const BUDGET: usize = 1 << 20;
 /// Bytes by which the least that was in RAM in the last window may exceed that in the second one.
-const MARGIN: usize = 16 << 20;
+const RESIDENT_MARGIN: usize = 16 << 20;
+/// The same for what was allocated, which no allocator's habits blur.
+const ALLOCATED_MARGIN: usize = 2 << 20;
 
 /// What was seen.
 #[derive(Clone, Debug)]
@@ -32,17 +35,36 @@ pub struct SoakReport {
     pub pools: u64,
     /// Buffers that were rented.
     pub rents: u64,
-    /// The least and the most bytes in RAM, for each window; empty where the system does not tell.
-    pub windows: Vec<(usize, usize)>,
+    /// What was seen of the memory in each window.
+    pub windows: Vec<Window>,
     /// What the pools say of themselves in the end: rents and bytes that are still out.
     pub left: (usize, usize),
 }
 
+/// The least and the most bytes that were seen in a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Allocated and not freed.
+    pub allocated: (usize, usize),
+    /// In RAM; nothing where the system does not tell.
+    pub resident: Option<(usize, usize)>,
+}
+
 impl SoakReport {
-    /// Whether memory grows.
+    /// Whether there is more and more that is allocated.
+    pub fn allocates_more(&self) -> bool {
+        self.grew(|window| Some(window.allocated), ALLOCATED_MARGIN)
+    }
+
+    /// Whether there is more and more in RAM. A sanitizer's own memory counts, and that grows with the threads there were.
     pub fn grows(&self) -> bool {
-        let least = |window: Option<&(usize, usize)>| window.map_or(0, |&(least, _)| least);
-        self.windows.len() > 2 && least(self.windows.last()) > least(self.windows.get(1)) + MARGIN
+        self.grew(|window| window.resident, RESIDENT_MARGIN)
+    }
+
+    fn grew(&self, memory: impl Fn(&Window) -> Option<(usize, usize)>, margin: usize) -> bool {
+        let least = |window: Option<&Window>| window.and_then(&memory).map(|(least, _)| least);
+        let (early, late) = (least(self.windows.get(1)), least(self.windows.last()));
+        early.zip(late).is_some_and(|(early, late)| late > early + margin)
     }
 }
 
@@ -102,7 +124,7 @@ impl Arena {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn report(self, windows: Vec<Option<(usize, usize)>>) -> SoakReport {
+    fn report(self, windows: Vec<Window>) -> SoakReport {
         drop(self.post);
         let mut left = (0, 0);
         for (stats, outstanding) in [
@@ -120,30 +142,31 @@ impl Arena {
             threads: self.threads.into_inner(),
             pools: self.pools.into_inner(),
             rents: self.rents.into_inner(),
-            windows: windows.into_iter().flatten().collect(),
+            windows,
             left,
         }
     }
 }
 
 /// Looks at the memory of the process now and then, for the length of a window.
-fn watch(arena: &Arena, window: u32, length: Duration) -> Option<(usize, usize)> {
+fn watch(arena: &Arena, number: u32, length: Duration) -> Window {
     let begun = Instant::now();
-    let mut seen: Option<(usize, usize)> = None;
+    let mut window = Window { allocated: (usize::MAX, 0), resident: resident().map(|now| (now, now)) };
+    let widen = |(least, most): (usize, usize), now: usize| (least.min(now), most.max(now));
     while begun.elapsed() < length {
         thread::sleep(length / 50);
-        let now = resident()?;
-        seen = Some(seen.map_or((now, now), |(least, most)| (least.min(now), most.max(now))));
+        // Two threads may count what one has allocated and the other freed in the other order.
+        let allocated = usize::try_from(bytes_live()).unwrap_or(0);
+        window.allocated = widen(window.allocated, allocated);
+        window.resident = window.resident.zip(resident()).map(|(seen, now)| widen(seen, now));
     }
-    if let Some((least, most)) = seen {
-        let (idle, threads) = (arena.pool.idle_bytes() >> 10, arena.threads.load(Ordering::Relaxed));
-        println!(
-            "window {window}: {} to {} KiB in RAM, {idle} idle, {threads} threads",
-            least >> 10,
-            most >> 10
-        );
+    print!("window {number}: {} to {} KiB allocated, ", window.allocated.0 >> 10, window.allocated.1 >> 10);
+    if let Some((least, most)) = window.resident {
+        print!("{} to {} KiB in RAM, ", least >> 10, most >> 10);
     }
-    seen
+    let (idle, threads) = (arena.pool.idle_bytes() >> 10, arena.threads.load(Ordering::Relaxed));
+    println!("{idle} idle, {threads} threads");
+    window
 }
 
 /// Bytes of this process that are in RAM.
