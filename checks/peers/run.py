@@ -1,8 +1,9 @@
 """Compares `leasehold embed` with other ways to run the same model on the same passages.
 
-    python3 checks/peers/run.py [--threads 1 2] [--passages N] [--rounds N] [--only NAME ..] [--again]
+    python3 checks/peers/run.py [--threads 1 2] [--passages N [--even]] [--rounds N] [--only NAME ..] [--again]
 
-One run measures everything in turns and keeps the best round of each: tokens per second, peak memory, and the worst
+The passages are paragraphs, most of them short and some long, in the order of their text; with --even their lengths are evenly
+spread. One run measures everything in turns and keeps the best round of each: tokens per second, peak memory, and the worst
 cosine to PyTorch in f32. Every peer runs in a process of its own and is timed after loading and a warm-up; leasehold
 is charged for its whole process, loading and writing included, over the passages five times in a row. A table is printed, and written with a plot to
 target/peers. --only measures some and keeps what the last run said of the others, so that a machine which others use can be
@@ -33,7 +34,8 @@ OURS = {f"leasehold {precision}": precision for precision in ["f32", "bf16", "in
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    arguments.add_argument("--passages", type=int, default=120)
+    arguments.add_argument("--passages", type=int, default=360)
+    arguments.add_argument("--even", action="store_true", help="passages whose lengths are evenly spread from 5 to 250 tokens")
     arguments.add_argument("--rounds", type=int, default=2)
     arguments.add_argument("--only", nargs="+", help="measure only what has one of these words in its name")
     arguments.add_argument("--again", action="store_true", help="keep the last run's figures where they are better")
@@ -42,16 +44,17 @@ def main():
     python = environment()
     names = [name for name in [*OURS, *peers.PEERS] if wanted(name, chosen.only)]
     build(any(name.startswith("candle") for name in names))
-    cut_passages(chosen.passages)
+    passages = [str(chosen.passages), *(["even"] if chosen.even else [])]
+    cut_passages(passages)
     subprocess.run([python, peers.__file__, "prepare", WORK], check=True, env=peers.environment(1))
-    results = stored(chosen)
+    results = stored(chosen, passages)
     failed = {}
     for _ in range(chosen.rounds):
         for threads in chosen.threads:
             for name in names:
                 measure(python, name, threads, results, failed)
-                (WORK / "results.json").write_text(json.dumps({"passages": chosen.passages, "results": results}))
-    table = report(results, failed, chosen)
+                (WORK / "results.json").write_text(json.dumps({"passages": passages, "results": results}))
+    table = report(results, failed, passages)
     (WORK / "table.md").write_text(table)
     print(table)
     subprocess.run([python, pathlib.Path(__file__).with_name("plot.py"), WORK], check=False)
@@ -83,24 +86,24 @@ def build(with_candle):
         subprocess.run([*cargo, "--target-dir", WORK / "candle"], check=True)
 
 
-def cut_passages(count):
+def cut_passages(passages):
     """Passages from Python's own documentation, which every machine that runs this has."""
     from pydoc_data.topics import topics
 
     text = "\n".join(topics[name] for name in sorted(topics))
     cut = subprocess.run(
-        [TARGET / "release" / "check-peers", str(count)], input=text.encode(), stdout=subprocess.PIPE, check=True
+        [TARGET / "release" / "check-peers", *passages], input=text.encode(), stdout=subprocess.PIPE, check=True
     )
     (WORK / "passages.txt").write_bytes(cut.stdout)
 
 
-def stored(chosen):
+def stored(chosen, passages):
     """What the last run said, where it is wanted and about the same passages."""
     path = WORK / "results.json"
     if not (chosen.only or chosen.again) or not path.exists():
         return {}
     last = json.loads(path.read_text())
-    return last["results"] if last["passages"] == chosen.passages else {}
+    return last["results"] if last["passages"] == passages else {}
 
 
 def measure(python, name, threads, results, failed):
@@ -143,11 +146,11 @@ def measure_peer(python, name, threads):
     return {**usage, **json.loads(said.read_text())}
 
 
-def report(results, failed, chosen):
+def report(results, failed, passages):
     tokens = json.loads((WORK / "tokens.json").read_text())["whole"]
     rounds = min(result["rounds"] for result in results.values())
     lines = [
-        f"{chosen.passages} passages, {tokens} tokens, best of at least {rounds} rounds.",
+        f"{' '.join(passages)} passages, {tokens} tokens, best of at least {rounds} rounds.",
         "",
         "| what | threads | tokens per second | per processor second | of leasehold's | peak memory, MB | worst cosine |",
         "| --- | --- | --- | --- | --- | --- | --- |",

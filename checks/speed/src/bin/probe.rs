@@ -10,7 +10,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use leasehold::{
-    BoundedPool, Exclusive, Lessor, Memory, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, SharedOwner,
+    BoundedPool, Exclusive, Lessor, Memory, MemoryOwner, MemoryPool, ReadOnly, ReadOnlyMemory, Sequence,
+    SharedOwner,
 };
 
 /// What a probe returns when there is nothing to read.
@@ -162,6 +163,36 @@ counted! {
         let (lessor, memory) = owner.lease_read_only();
         probe_span(&memory, 0);
         drop(lessor);
+    }
+    /// Elements here and there of a sequence of as many segments.
+    count_get_among_16 / get_among_16(scattered: Scattered<16> = Scattered::new()) {
+        scattered.get()
+    }
+    /// A lookup is a binary search: 256 times the segments are eight more steps.
+    count_get_among_4096 / get_among_4096(scattered: Scattered<4096> = Scattered::new()) {
+        scattered.get()
+    }
+}
+
+/// A sequence of segments that are blocks of their own, and where to look next.
+struct Scattered<const SEGMENTS: usize> {
+    sequence: Sequence<u8>,
+    next: usize,
+}
+
+impl<const SEGMENTS: usize> Scattered<SEGMENTS> {
+    const SEGMENT: usize = 4;
+
+    fn new() -> Self {
+        let mut sequence = Sequence::new();
+        (0..SEGMENTS).for_each(|_| sequence.push(MemoryOwner::from(vec![1; Self::SEGMENT])));
+        Scattered { sequence, next: 0 }
+    }
+
+    fn get(&mut self) -> Option<u8> {
+        // An odd step comes to every position of a length that is a power of two.
+        self.next = (self.next + 10_007) % (SEGMENTS * Self::SEGMENT);
+        self.sequence.get(self.next).copied()
     }
 }
 
