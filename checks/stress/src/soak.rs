@@ -16,6 +16,8 @@ use crate::tenant::{Tenant, is_all};
 
 /// Windows of time; the first is for warming up.
 const WINDOWS: u32 = 10;
+/// Between two looks at the memory, at most: the least that is seen is to be near the least there is.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Threads that are alive at a time.
 const THREADS: usize = 6;
 /// Buffers that are on their way from one thread to another, at most.
@@ -154,7 +156,7 @@ fn watch(arena: &Arena, number: u32, length: Duration) -> Window {
     let mut window = Window { allocated: (usize::MAX, 0), resident: resident().map(|now| (now, now)) };
     let widen = |(least, most): (usize, usize), now: usize| (least.min(now), most.max(now));
     while begun.elapsed() < length {
-        thread::sleep(length / 50);
+        thread::sleep((length / 50).min(PAUSE));
         // Two threads may count what one has allocated and the other freed in the other order.
         let allocated = usize::try_from(bytes_live()).unwrap_or(0);
         window.allocated = widen(window.allocated, allocated);
