@@ -10,6 +10,9 @@ use std::{
 use super::{Format, Input};
 use crate::error::SourceError;
 
+/// Characters that mean something in a pattern.
+pub(super) const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
+
 /// One file after the other; a directory is listed as it is reached.
 pub(super) struct Files {
     waiting: vec::IntoIter<(Input, Format)>,
@@ -122,6 +125,11 @@ fn checked_length(path: &Path, format: &Format) -> Result<Option<u64>, SourceErr
         return Ok(Some(total));
     }
     #[cfg(not(feature = "directories"))]
+    if is_pattern(path) {
+        let (path, what) = (path.to_owned(), "patterns");
+        return Err(SourceError::LeftOut { path, what, feature: "directories" });
+    }
+    #[cfg(not(feature = "directories"))]
     let _ = format;
     let metadata = fs::metadata(path).map_err(open_error(path))?;
     if metadata.is_dir() {
@@ -133,6 +141,11 @@ fn checked_length(path: &Path, format: &Format) -> Result<Option<u64>, SourceErr
     }
     File::open(path).map_err(open_error(path))?;
     Ok(Some(metadata.len()))
+}
+
+/// Whether a path is a pattern: its name says so, and nothing is there.
+pub(super) fn is_pattern(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains(SPECIAL)) && !path.exists()
 }
 
 /// Whether a path leads to that file.

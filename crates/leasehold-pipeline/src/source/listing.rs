@@ -8,10 +8,8 @@ use std::{
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::{DirEntry, Walk, WalkBuilder};
 
+use super::files::{SPECIAL, is_pattern};
 use crate::error::SourceError;
-
-/// Characters that mean something in a pattern.
-const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
 
 /// Lists while it is read: memory in use depends on the largest directory, not on all of them.
 pub(super) struct Listing {
@@ -28,7 +26,7 @@ impl Listing {
             return Ok(Some(Self::directory(path)));
         }
         match path.to_str() {
-            Some(text) if text.contains(SPECIAL) && !path.exists() => Self::pattern(text).map(Some),
+            Some(text) if is_pattern(path) => Self::pattern(text).map(Some),
             _ => Ok(None),
         }
     }

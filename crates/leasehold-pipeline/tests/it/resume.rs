@@ -301,11 +301,24 @@ fn the_fingerprint_of_inputs_changes_with_every_one_of_them() {
     assert_ne!(print(&[&two, &one], &[]), both);
     assert_ne!(print(&[&one], &[]), both);
     assert_ne!(print(&[&one, &two, Path::new("-")], &[]), both);
-    let listed = print(&[directory.path()], &[]);
-    assert_ne!(print(&[directory.path()], &[&two]), listed);
     fs::write(&two, "longer").unwrap();
     assert_ne!(print(&[&one, &two], &[]), both);
-    assert_ne!(print(&[directory.path()], &[]), listed);
+}
+
+#[cfg(feature = "directories")]
+#[test]
+fn the_fingerprint_of_a_directory_changes_with_every_file_in_it() {
+    let directory = TempDir::new().unwrap();
+    let (_one, two) = (file(&directory, "one.txt", b"1"), file(&directory, "two.txt", b"2"));
+    let print = |left_out: &[&Path]| {
+        let input = (Input::from(directory.path().to_path_buf()), Format::Text(Split::Line));
+        Source::fingerprint(vec![input], left_out).unwrap()
+    };
+    let all = print(&[]);
+    assert_eq!(print(&[]), all);
+    assert_ne!(print(&[&two]), all);
+    fs::write(&two, "longer").unwrap();
+    assert_ne!(print(&[]), all);
 }
 
 #[test]
