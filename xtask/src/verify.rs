@@ -51,12 +51,35 @@ pub fn features(arguments: &[String]) -> Outcome {
     succeed(hack.args(denied))
 }
 
+/// The models of spans and leases, in either mode of their fences, and all others.
 pub fn loom() -> Outcome {
-    succeed(
-        cargo("loom", "nextest run --cargo-profile models -p leasehold --lib models")
-            .env("RUSTFLAGS", "--cfg leasehold_loom")
-            .env("LOOM_MAX_PREEMPTIONS", "3"),
-    )
+    LOOM.iter().try_for_each(|mode| succeed(mode.models(&mut cargo(mode.name, LOOM_TESTS))))
+}
+
+/// How the fences of readers are in models.
+pub(crate) struct LoomMode {
+    /// Of its target directory.
+    pub(crate) name: &'static str,
+    flags: &'static str,
+    /// Which models there are in it.
+    filter: &'static str,
+}
+
+pub(crate) const LOOM: [LoomMode; 2] = [
+    LoomMode { name: "loom", flags: "--cfg leasehold_loom", filter: "models" },
+    // Nothing else fences, and caches are closed.
+    LoomMode {
+        name: "loom-fences",
+        flags: "--cfg leasehold_loom --cfg leasehold_fences",
+        filter: "raw::models",
+    },
+];
+pub(crate) const LOOM_TESTS: &str = "nextest run --cargo-profile models -p leasehold --lib";
+
+impl LoomMode {
+    pub(crate) fn models<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg(self.filter).env("RUSTFLAGS", self.flags).env("LOOM_MAX_PREEMPTIONS", "3")
+    }
 }
 
 pub fn fences() -> Outcome {

@@ -40,8 +40,9 @@ fn full() {
     fence(Ordering::SeqCst);
 }
 
-/// The revoker's half, for a caller that has run a full fence of its own: when it returns, everything any thread did
-/// before its last `light` is visible here, and everything done here is visible to any thread after its next `light`.
+/// The revoker's half, for a caller that has run a full fence of its own if the mode may be the other one: when it returns,
+/// everything any thread did before its last `light` is visible here, and everything done here is visible to any thread after
+/// its next `light`.
 #[cold]
 pub(super) fn heavy() {
     // Relaxed: a statistic.
@@ -64,8 +65,8 @@ pub(crate) fn is_asymmetric() -> bool {
 #[cfg(all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))))]
 use super::membarrier as imp;
 
-/// In models.
-#[cfg(leasehold_loom)]
+/// In models, unless they are to be of the other mode.
+#[cfg(all(leasehold_loom, not(leasehold_fences)))]
 mod imp {
     pub(super) use super::super::gates::heavy;
 
@@ -78,7 +79,10 @@ mod imp {
 
 /// Everywhere else readers run a full fence, and the one that the revoker has run is enough. Under miri the light fence is a
 /// full one, so that it takes the path that ships.
-#[cfg(not(any(all(target_os = "linux", not(any(leasehold_fences, miri))), leasehold_loom)))]
+#[cfg(not(any(
+    all(target_os = "linux", not(any(leasehold_loom, leasehold_fences, miri))),
+    all(leasehold_loom, not(leasehold_fences))
+)))]
 mod imp {
     pub(super) fn decide() {}
 
@@ -86,5 +90,9 @@ mod imp {
         cfg!(all(miri, not(leasehold_fences)))
     }
 
-    pub(super) fn heavy() {}
+    pub(super) fn heavy() {
+        // For those who know the mode to be asymmetric, and run no fence of their own.
+        #[cfg(miri)]
+        super::full();
+    }
 }

@@ -357,14 +357,13 @@ fn claim_all(store: &Store, mut work: impl FnMut(&Cache, &mut Books)) {
     let own = LAST.with(Cell::get);
     let mut barrier = false;
     for cache in caches.iter() {
-        // Relaxed: ordered by the fence that follows.
+        // Relaxed: ordered by the heavy fence that follows.
         let open = !cache.open_for.load(Ordering::Relaxed).is_null();
         cache.open_for.store(ptr::null_mut(), Ordering::Relaxed);
         barrier |= open && !ptr::eq(Arc::as_ptr(cache), own);
     }
     if barrier {
-        // SeqCst: a Dekker handshake with the light fence in `enter`.
-        crate::sync::fence(Ordering::SeqCst);
+        // Of the Dekker handshake with the light fence in `enter`. Caches are open only where fences are asymmetric.
         fence::heavy();
     }
     for (cache, books) in caches.iter().zip(&mut books) {
