@@ -100,10 +100,13 @@ def cut_passages(passages):
 def stored(chosen, passages):
     """What the last run said, where it is wanted and about the same passages."""
     path = WORK / "results.json"
-    if not (chosen.only or chosen.again) or not path.exists():
+    last = json.loads(path.read_text()) if path.exists() else {"passages": None}
+    if last["passages"] != passages:
+        # Vectors are compared with the reference's, which may not be made again in this run.
+        for vectors in WORK.glob("*.npy"):
+            vectors.unlink()
         return {}
-    last = json.loads(path.read_text())
-    return last["results"] if last["passages"] == passages else {}
+    return last["results"] if chosen.only or chosen.again else {}
 
 
 def measure(python, name, threads, results, failed):
