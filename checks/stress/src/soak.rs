@@ -371,3 +371,26 @@ fn housekeeping(arena: &Arena, random: &mut Random) {
         _ => drop((arena.pool.stats(), arena.bounded.stats())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soaked(least: [(usize, Option<usize>); 3]) -> SoakReport {
+        let window = |(allocated, resident): (usize, Option<usize>)| Window {
+            allocated: (allocated, usize::MAX),
+            resident: resident.map(|resident| (resident, usize::MAX)),
+        };
+        SoakReport { threads: 1, pools: 1, rents: 1, windows: least.map(window).to_vec(), left: (0, 0) }
+    }
+
+    #[test]
+    fn what_grows_beyond_a_margin_is_seen_and_the_first_window_does_not_count() {
+        let (more, ram) = (ALLOCATED_MARGIN + 1, RESIDENT_MARGIN + 1);
+        let grows = |report: SoakReport| (report.allocates_more(), report.grows());
+        assert_eq!(grows(soaked([(0, Some(0)), (more, Some(ram)), (more, Some(ram))])), (false, false));
+        assert_eq!(grows(soaked([(0, Some(0)), (0, Some(0)), (more, Some(0))])), (true, false));
+        assert_eq!(grows(soaked([(0, Some(0)), (0, Some(0)), (0, Some(ram))])), (false, true));
+        assert_eq!(grows(soaked([(0, None), (0, None), (0, None)])), (false, false));
+    }
+}

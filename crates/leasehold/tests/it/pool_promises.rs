@@ -8,7 +8,7 @@ use std::thread;
 
 use leasehold::{BoundedPool, MemoryOwner, MemoryPool, RentError};
 
-use crate::support::{Bell, block_on, bounded, catch, poll_once};
+use crate::support::{Bell, alone, bounded, catch, poll_once};
 use crate::watched::Watched;
 
 #[test]
@@ -32,6 +32,10 @@ fn the_backing_of_a_pool_goes_with_its_last_handle_and_rent() {
 
 #[test]
 fn what_another_thread_has_in_its_limbo_serves_who_waits() {
+    // The thread of another test may have it in hand, and serves us then, but later.
+    if cfg!(not(miri)) && !alone("pool_promises::what_another_thread_has_in_its_limbo_serves_who_waits") {
+        return;
+    }
     bounded(|| {
         let pool = MemoryPool::builder().build_bounded(4096);
         let (lessor, memory) = pool.try_rent::<u8>(4096).unwrap().lease_read_only();
@@ -44,12 +48,11 @@ fn what_another_thread_has_in_its_limbo_serves_who_waits() {
             let _ = left.recv();
         });
         dropped.recv().unwrap();
-        // Nobody uses the buffer. The thread that revoked it does nothing more. Some other test's thread may be about to release
-        // it, and then wakes us.
-        let served = block_on(pool.rent::<u8>(4096));
+        // Nobody uses the buffer. The thread that revoked it does nothing more.
+        let served = poll_once(&mut pool.rent::<u8>(4096)).is_ready();
         drop(leave);
         sleeper.join().unwrap();
-        assert_eq!(served.unwrap().len(), 4096);
+        assert!(served);
     });
 }
 
