@@ -158,17 +158,19 @@ fn weakenings(line: &str) -> Vec<String> {
 
 fn models_pass(workspace: &Path) -> Result<bool, Box<dyn Error>> {
     for mode in &LOOM {
-        let models = || {
-            let mut command = Command::new("cargo");
-            command.args(LOOM_TESTS.split_whitespace()).current_dir(workspace);
-            command.env("CARGO_TARGET_DIR", workspace.join(mode.name));
-            mode.models(&mut command).stdout(Stdio::null()).stderr(Stdio::null());
-            command
+        let run = |arguments: &[&str]| -> Result<bool, Box<dyn Error>> {
+            let mut models = Command::new("cargo");
+            models.args(LOOM_TESTS.split_whitespace()).args(arguments).current_dir(workspace);
+            models
+                .env("CARGO_TARGET_DIR", workspace.join("loom"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            Ok(mode.models(&mut models)?.status()?.success())
         };
-        if !models().arg("--no-run").status()?.success() {
+        if !run(&["--no-run"])? {
             return Err("the weakened source does not build".into());
         }
-        if !models().status()?.success() {
+        if !run(&[])? {
             return Ok(false);
         }
     }

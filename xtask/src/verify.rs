@@ -53,32 +53,30 @@ pub fn features(arguments: &[String]) -> Outcome {
 
 /// The models of spans and leases, in either mode of their fences, and all others.
 pub fn loom() -> Outcome {
-    LOOM.iter().try_for_each(|mode| succeed(mode.models(&mut cargo(mode.name, LOOM_TESTS))))
+    LOOM.iter().try_for_each(|mode| succeed(mode.models(&mut cargo("loom", LOOM_TESTS))?))
 }
 
 /// How the fences of readers are in models.
 pub(crate) struct LoomMode {
-    /// Of its target directory.
-    pub(crate) name: &'static str,
-    flags: &'static str,
+    cfg: Option<&'static str>,
     /// Which models there are in it.
     filter: &'static str,
 }
 
 pub(crate) const LOOM: [LoomMode; 2] = [
-    LoomMode { name: "loom", flags: "--cfg leasehold_loom", filter: "models" },
+    LoomMode { cfg: None, filter: "models" },
     // Nothing else fences, and caches are closed.
-    LoomMode {
-        name: "loom-fences",
-        flags: "--cfg leasehold_loom --cfg leasehold_fences",
-        filter: "raw::models",
-    },
+    LoomMode { cfg: Some("leasehold_fences"), filter: "raw::models" },
 ];
 pub(crate) const LOOM_TESTS: &str = "nextest run --cargo-profile models -p leasehold --lib";
 
 impl LoomMode {
-    pub(crate) fn models<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.arg(self.filter).env("RUSTFLAGS", self.flags).env("LOOM_MAX_PREEMPTIONS", "3")
+    pub(crate) fn models<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command, Box<dyn Error>> {
+        command.arg(self.filter).env("RUSTFLAGS", "--cfg leasehold_loom").env("LOOM_MAX_PREEMPTIONS", "3");
+        match self.cfg {
+            Some(cfg) => with_cfg(command, "loom-fences", cfg),
+            None => Ok(command),
+        }
     }
 }
 
@@ -156,25 +154,25 @@ fn miri_once() -> Outcome {
         succeed(exchange(package).arg("--no-run"))?;
     }
     let mut runs = Vec::new();
-    for model in MIRI_MODELS {
-        let mut run = |command: &str, filters: &[&str]| {
-            let mut run = cargo("miri", command);
-            run.args(filters).env("MIRIFLAGS", format!("{MIRI_FLAGS} {model}"));
-            runs.push(run);
-        };
-        for part in MIRI_PARTS {
-            run(TESTS, part);
-        }
-        let all = MIRI_PARTS.iter().chain(&MIRI_LEFT_OUT).chain(&MIRI_LONG_PARTS).copied().flatten();
-        let others = all.flat_map(|part| ["--skip", part]);
-        run(TESTS, &others.collect::<Vec<_>>());
-        run(LIBRARY, &[]);
-    }
     for (package, filters) in MIRI_EXCHANGE {
         let mut run = exchange(package);
         // Other crates align their reads by looking at addresses, so alignment is not symbolic here.
         run.arg("--").args(filters).env("MIRIFLAGS", "-Zmiri-strict-provenance");
-        runs.push(run);
+        runs.push((package.to_owned(), run));
+    }
+    for model in MIRI_MODELS {
+        let mut run = |name: &str, command: &str, filters: &[&str]| {
+            let mut run = cargo("miri", command);
+            run.args(filters).env("MIRIFLAGS", format!("{MIRI_FLAGS} {model}"));
+            runs.push((format!("{name} {model}"), run));
+        };
+        for part in MIRI_PARTS {
+            run(part[0], TESTS, part);
+        }
+        let all = MIRI_PARTS.iter().chain(&MIRI_LEFT_OUT).chain(&MIRI_LONG_PARTS).copied().flatten();
+        let others = all.flat_map(|part| ["--skip", part]);
+        run("all others", TESTS, &others.collect::<Vec<_>>());
+        run("library", LIBRARY, &[]);
     }
     at_the_same_time(runs)
 }
@@ -207,12 +205,17 @@ fn miri_seeds(arguments: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Runs commands, as many at a time as there are processors.
-fn at_the_same_time(commands: Vec<Command>) -> Outcome {
+/// Runs named commands, as many at a time as there are processors.
+fn at_the_same_time(commands: Vec<(String, Command)>) -> Outcome {
     let workers = thread::available_parallelism()?.get();
     let commands = Mutex::new(commands.into_iter());
     let next = || commands.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let run = |mut command| succeed(&mut command).map_err(|error| error.to_string());
+    let run = |(name, mut command): (String, Command)| {
+        let start = Instant::now();
+        succeed(&mut command).map_err(|error| error.to_string())?;
+        println!("{name}: {} s", start.elapsed().as_secs());
+        Ok::<(), String>(())
+    };
     let work = || std::iter::from_fn(next).try_for_each(run);
     let results = thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();

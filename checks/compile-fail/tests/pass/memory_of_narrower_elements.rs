@@ -1,5 +1,5 @@
-//! A handle to elements of one type takes elements of that type: what is written through it is read through
-//! others, which mean the same.
+// A handle to elements of one type takes elements of that type: what is written through it is read through
+// others, which mean the same.
 
 use leasehold::{Memory, MemoryOwner};
 

@@ -3,6 +3,8 @@
 use std::{
     fs,
     process::{Child, Stdio},
+    thread,
+    time::Duration,
 };
 
 use crate::support::Place;
@@ -26,40 +28,63 @@ fn documents(place: &Place, output: &str) -> u64 {
     state["documents"].as_u64().unwrap_or(0)
 }
 
-#[test]
-fn a_run_that_is_killed_again_and_again_makes_the_same_output() {
-    for (output, most) in [("out.jsonl", 4), ("out.npy", 2), ("out.parquet", 2), ("out.arrow", 2)] {
-        let place = Place::new();
-        place.file("a.txt", text());
-        let once = format!("once-{output}");
-        assert_eq!(place.run(&["embed", "a.txt", "-o", &once, "--threads", "1"]).code, Some(0));
-        let command = ["embed", "a.txt", "-o", output, "--threads", "1", "--resume"];
-        let mut kills = 0;
-        // Killed as soon as something new is noted, until a run is through before that.
-        while kills < most {
-            let done = documents(&place, output);
-            let mut child = start(&place, &command);
-            while child.try_wait().unwrap().is_none() && documents(&place, output) <= done {
-                std::thread::yield_now();
-            }
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success());
-                break;
-            }
-            // With SIGKILL, which leaves no time to clean up.
-            child.kill().unwrap();
-            child.wait().unwrap();
-            assert!(!place.path().join(output).exists());
-            kills += 1;
-        }
-        assert!(kills > 0, "it was never killed");
-        let run = place.run(&command);
-        assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
-        let same =
-            fs::read(place.path().join(output)).unwrap() == fs::read(place.path().join(&once)).unwrap();
-        assert!(same, "{output} after {kills} kills");
-        assert_eq!(place.names(), ["a.txt", &once, output], "nothing else is left");
+/// Waits until more documents are done than there were, or the run has ended.
+fn wait_for_more(place: &Place, output: &str, done: u64, child: &mut Child) {
+    while child.try_wait().unwrap().is_none() && documents(place, output) <= done {
+        // The run needs the processor more than this.
+        thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Runs are killed up to so many times, and the one after them has to make what an undisturbed one does.
+fn is_killed_again_and_again(output: &str, most: u32) {
+    let place = Place::new();
+    place.file("a.txt", text());
+    let once = format!("once-{output}");
+    assert_eq!(place.run(&["embed", "a.txt", "-o", &once, "--threads", "1"]).code, Some(0));
+    let command = ["embed", "a.txt", "-o", output, "--threads", "1", "--resume"];
+    let mut kills = 0;
+    // Killed as soon as something new is noted, until a run is through before that.
+    while kills < most {
+        let done = documents(&place, output);
+        let mut child = start(&place, &command);
+        wait_for_more(&place, output, done, &mut child);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        // With SIGKILL, which leaves no time to clean up.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!place.path().join(output).exists());
+        kills += 1;
+    }
+    assert!(kills > 0, "it was never killed");
+    let run = place.run(&command);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let same = fs::read(place.path().join(output)).unwrap() == fs::read(place.path().join(&once)).unwrap();
+    assert!(same, "{output} after {kills} kills");
+    assert_eq!(place.names(), ["a.txt", &once, output], "nothing else is left");
+}
+
+#[test]
+fn lines_of_json_are_the_same_after_many_kills() {
+    is_killed_again_and_again("out.jsonl", 4);
+}
+
+#[test]
+fn an_array_is_the_same_after_many_kills() {
+    is_killed_again_and_again("out.npy", 2);
+}
+
+#[test]
+fn a_parquet_file_is_the_same_after_many_kills() {
+    is_killed_again_and_again("out.parquet", 2);
+}
+
+#[test]
+fn an_arrow_file_is_the_same_after_many_kills() {
+    is_killed_again_and_again("out.arrow", 2);
 }
 
 #[cfg(unix)]
@@ -70,10 +95,8 @@ fn ctrl_c_keeps_what_is_done_and_the_next_run_must_be_the_same() {
     let place = Place::new();
     place.file("a.txt", text());
     let command = ["embed", "a.txt", "-o", "out.jsonl", "--threads", "1", "--resume"];
-    let child = start(&place, &command);
-    while documents(&place, "out.jsonl") == 0 {
-        std::thread::yield_now();
-    }
+    let mut child = start(&place, &command);
+    wait_for_more(&place, "out.jsonl", 0, &mut child);
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
     let output = child.wait_with_output().unwrap();

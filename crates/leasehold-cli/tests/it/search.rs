@@ -4,6 +4,8 @@ use std::{
     fs,
     io::Write,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use crate::support::{Place, Run};
@@ -95,7 +97,7 @@ fn a_search_that_was_killed_leaves_a_cache_that_can_be_used() {
     // A pause in the input lets what came so far through.
     while place.cached() <= 2 * 64 {
         assert!(child.try_wait().unwrap().is_none(), "it waits for more input");
-        std::thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -111,7 +113,7 @@ fn searches_at_the_same_time_do_not_disturb_each_other() {
     child.stdin.as_mut().unwrap().write_all(TEXT.as_bytes()).unwrap();
     while place.cached() <= 2 * 64 {
         assert!(child.try_wait().unwrap().is_none(), "it waits for more input");
-        std::thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
     let beside = place.run(&["search", "owls", "a.txt"]);
     let output = child.wait_with_output().unwrap();

@@ -5,6 +5,8 @@
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use crate::support::{Place, places};
@@ -29,7 +31,7 @@ fn ctrl_c_removes_the_temporary_file_and_exits_with_130() {
         let place = Place::new();
         let mut child = waiting(&place, &["embed", "-", "-o", "out.jsonl"]);
         while !place.names().iter().any(|name| name.ends_with(".part")) {
-            std::thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         // Kept open, so that it is the signal that ends the run.
         let stdin = child.stdin.take();
@@ -50,7 +52,7 @@ fn what_a_killed_run_has_left_is_removed_by_the_next_one() {
     let mut living = waiting(&place, &arguments);
     let mut killed = waiting(&place, &arguments);
     while parts(&place) < 2 {
-        std::thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
     killed.kill().unwrap();
     killed.wait().unwrap();
@@ -83,7 +85,7 @@ fn parquet_and_arrow_are_gone_on_with_where_a_run_was_ended() {
         let part = place.path().join(format!("{name}.part"));
         // The schema alone is shorter than a vector.
         while std::fs::metadata(&part).map_or(0, |part| part.len()) < 384 * 4 {
-            std::thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         let stdin = child.stdin.take();
         signal("-INT", &child);
@@ -116,7 +118,7 @@ fn a_run_with_nohup_outlives_its_terminal() {
     command.args(["-c", script, env!("CARGO_BIN_EXE_leasehold")]).current_dir(place.path());
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     while !place.names().iter().any(|name| name.ends_with(".part")) {
-        std::thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
     signal("-HUP", &child);
     child.stdin.take().unwrap().write_all(b"still here\n").unwrap();
