@@ -49,11 +49,10 @@ pub(super) struct Cache {
     open_for: AtomicPtr<Store>,
     /// One while the owning thread is in a fast path.
     busy: AtomicUsize,
-    /// The block that came back last, and its class; [`NO_CLASS`] when it has been rented again. Most rents follow the
-    /// return of a block of the same class. A guess at that, which the processor makes, takes the block's own memory off
-    /// the way from one rent to the next.
+    /// The block that came back last; null when it has been rented again. Most rents follow the return of a block of the same
+    /// class. A guess at that, which the processor makes, takes everything but this pointer off the way from one rent to the
+    /// next.
     last: AtomicPtr<Block>,
-    last_class: AtomicUsize,
     /// The time, in milliseconds, when the thread last looked at the clock.
     now: AtomicU64,
     /// Rents of each class until the thread looks at the clock.
@@ -64,8 +63,6 @@ pub(super) struct Cache {
     /// Whose cache it is. Not counted: blocks keep their store, and a cache without blocks has no need of it.
     store: Weak<Store>,
 }
-
-const NO_CLASS: usize = usize::MAX;
 
 /// Idle blocks of one class.
 struct Shelf {
@@ -160,7 +157,6 @@ impl Cache {
             open_for: AtomicPtr::new(ptr::null_mut()),
             busy: AtomicUsize::new(0),
             last: AtomicPtr::new(ptr::null_mut()),
-            last_class: AtomicUsize::new(NO_CLASS),
             now: AtomicU64::new(0),
             until_tick: std::array::from_fn(|_| AtomicUsize::new(0)),
             shelves: std::array::from_fn(|_| Shelf::new()),
@@ -168,6 +164,13 @@ impl Cache {
             store: Arc::downgrade(store),
         }
     }
+}
+
+/// Of an idle block.
+#[inline(always)]
+fn class_of_block(block: &'static Block) -> usize {
+    // SAFETY: who has the cache holds the block exclusively (R2).
+    unsafe { block.source() }.len
 }
 
 /// A block that this thread keeps, if its cache is that of `store` and nobody claims it.
@@ -211,24 +214,22 @@ impl Cache {
     #[inline(always)]
     fn take(&self, class: usize) -> Option<&'static Block> {
         let until_tick = self.until_tick.get(class)?;
-        let until = until_tick.load(Ordering::Relaxed);
-        if until == 0 {
-            // Time to look at the clock.
-            return None;
-        }
-        let block = if self.last_class.load(Ordering::Relaxed) == class {
-            self.take_last()
-        } else {
-            self.shelves.get(class)?.pop()
-        }?;
-        until_tick.store(until - 1, Ordering::Relaxed);
+        // At zero it is time to look at the clock.
+        let until = until_tick.load(Ordering::Relaxed).checked_sub(1)?;
+        let block = match self.last() {
+            Some(last) if class_of_block(last) == class => {
+                self.last.store(ptr::null_mut(), Ordering::Relaxed);
+                last
+            }
+            _ => self.shelves.get(class)?.pop()?,
+        };
+        until_tick.store(until, Ordering::Relaxed);
         block.stamp_rented(self.now.load(Ordering::Relaxed));
         Some(block)
     }
 
     #[inline(always)]
-    fn take_last(&self) -> Option<&'static Block> {
-        self.last_class.store(NO_CLASS, Ordering::Relaxed);
+    fn last(&self) -> Option<&'static Block> {
         // SAFETY: put there by `keep` (R1).
         unsafe { self.last.load(Ordering::Relaxed).as_ref() }
     }
@@ -236,23 +237,18 @@ impl Cache {
     /// Keeps the block as the last one, and the one that was it on its shelf.
     #[inline(always)]
     fn keep(&self, block: &'static Block, class: usize) -> bool {
-        if class >= CACHED_CLASSES || !self.shelve_last() {
+        if class >= CACHED_CLASSES || !self.last().is_none_or(|last| self.shelve(last)) {
             return false;
         }
         self.last.store(ptr::from_ref(block).cast_mut(), Ordering::Relaxed);
-        self.last_class.store(class, Ordering::Relaxed);
         true
     }
 
-    /// Puts the last block on its shelf. False when that is full.
     #[inline(always)]
-    fn shelve_last(&self) -> bool {
-        let Some(shelf) = self.shelves.get(self.last_class.load(Ordering::Relaxed)) else { return true };
-        let shelved = shelf.push(self.last.load(Ordering::Relaxed));
-        if shelved {
-            self.last_class.store(NO_CLASS, Ordering::Relaxed);
-        }
-        shelved
+    fn shelve(&self, block: &'static Block) -> bool {
+        self.shelves
+            .get(class_of_block(block))
+            .is_some_and(|shelf| shelf.push(ptr::from_ref(block).cast_mut()))
     }
 
     /// Lets the fast paths in. For the owning thread, when it has the books.
@@ -295,7 +291,7 @@ impl Cache {
         if self.keep(block, class) {
             return true;
         }
-        let full = self.last_class.load(Ordering::Relaxed);
+        let full = self.last().map_or(class, class_of_block);
         self.send_lowest(store, full, EXCHANGED, &mut books);
         self.keep(block, class)
     }
@@ -314,11 +310,13 @@ impl Cache {
 
     /// Puts the last block where the others are.
     fn clear_last(&self, store: &Store, books: &mut Books) {
-        if !self.shelve_last() {
-            self.send_lowest(store, self.last_class.load(Ordering::Relaxed), 1, books);
-            let shelved = self.shelve_last();
+        let Some(last) = self.last() else { return };
+        if !self.shelve(last) {
+            self.send_lowest(store, class_of_block(last), 1, books);
+            let shelved = self.shelve(last);
             debug_assert!(shelved, "there is room now");
         }
+        self.last.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
     /// Moves everything to the depots.
@@ -411,17 +409,20 @@ pub(super) struct Seen {
 pub(super) fn survey(store: &Store) -> [Seen; CACHED_CLASSES] {
     let mut seen = *lock(&store.departed);
     for cache in lock(&store.caches).iter() {
-        cache.add_to(&mut seen, &lock(&cache.books));
+        let books = lock(&cache.books);
+        // Its thread may be renting it, or it may be gone.
+        let last = store.class_if_known(cache.last.load(Ordering::Relaxed));
+        cache.add_to(&mut seen, &books, last);
     }
     seen
 }
 
 impl Cache {
-    fn add_to(&self, seen: &mut [Seen; CACHED_CLASSES], books: &Books) {
+    /// `last` is the class of the last block, if there is one.
+    fn add_to(&self, seen: &mut [Seen; CACHED_CLASSES], books: &Books, last: Option<usize>) {
         for (class, (seen, page)) in seen.iter_mut().zip(&books.0).enumerate() {
             let shelf = &self.shelves[class];
-            let last = self.last_class.load(Ordering::Relaxed) == class;
-            let len = shelf.len() + usize::from(last);
+            let len = shelf.len() + usize::from(last == Some(class));
             seen.idle += len;
             seen.rents += page.rents + (page.period - self.until_tick[class].load(Ordering::Relaxed)) as u64;
             seen.foreign += (len as i64 - page.imported).max(0) as u64;
@@ -435,9 +436,7 @@ impl Cache {
                 .map(|slot| slot.load(Ordering::Relaxed).cast_const())
                 .collect::<Vec<_>>()
         };
-        let last = (self.last_class.load(Ordering::Relaxed) != NO_CLASS)
-            .then(|| self.last.load(Ordering::Relaxed).cast_const());
-        self.shelves.iter().flat_map(blocks).chain(last)
+        self.shelves.iter().flat_map(blocks).chain(self.last().map(ptr::from_ref))
     }
 }
 
@@ -593,7 +592,7 @@ impl Cache {
         {
             let mut books = lock(&self.books);
             self.empty(&store, &mut books);
-            self.add_to(&mut lock(&store.departed), &books);
+            self.add_to(&mut lock(&store.departed), &books, None);
         }
         lock(&store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
         store.settle_returns();

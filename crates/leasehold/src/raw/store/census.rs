@@ -96,6 +96,12 @@ impl Store {
         line
     }
 
+    /// The class of a block that may be gone.
+    pub(super) fn class_if_known(&self, block: *const Block) -> Option<usize> {
+        let ledger = lock(&self.ledger);
+        ledger.blocks.get(&block.addr()).map(|&block| class_of_block(block))
+    }
+
     fn idle_blocks(&self, now: u64) -> HashSet<*const Block> {
         let mut idle = cache::blocks(self, now);
         idle.extend(self.watch.quarantined().into_iter().map(|(block, _)| ptr::from_ref(block)));

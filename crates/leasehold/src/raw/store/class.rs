@@ -20,20 +20,19 @@ pub(super) const CLASSES: usize = class_of(LARGEST) + 1;
 #[inline(always)]
 pub(super) const fn class_of(bytes: usize) -> usize {
     let last = bytes.wrapping_sub(1) | (ALIGNMENT - 1);
-    let zeros = last.leading_zeros();
-    // The three leading bits, of which the first is always set.
-    let leading = last << zeros >> (usize::BITS - 3);
-    (4 * usize::BITS as usize + leading - CLASS_OF_SMALLEST).wrapping_sub(4 * zeros as usize)
+    // Bits below the three leading ones, of which the first is always set.
+    let below = (usize::BITS - 3 - last.leading_zeros()) as usize;
+    (last >> below).wrapping_add(4 * below).wrapping_sub(CLASS_OF_SMALLEST)
 }
 
 /// What the formula in `class_of` gives for 64 bytes before it is moved to zero.
-const CLASS_OF_SMALLEST: usize = 4 * 6 + 7;
+const CLASS_OF_SMALLEST: usize = 7 + 4 * 3;
 
 /// Bytes in a block of `class`.
 pub(super) const fn bytes_of(class: usize) -> usize {
     // Of the last size of a class one less than its leading bits are set.
-    let raw = class + CLASS_OF_SMALLEST - 8;
-    (5 + raw % 4) << (raw / 4 - 2)
+    let raw = class + CLASS_OF_SMALLEST - 4;
+    (5 + raw % 4) << (raw / 4)
 }
 
 #[cfg(all(test, not(any(leasehold_loom, miri))))]
