@@ -146,7 +146,7 @@ pub fn miri(arguments: &[String]) -> Outcome {
 
 fn miri_once() -> Outcome {
     const LIBRARY: &str = "+nightly miri test -p leasehold --lib --quiet";
-    const TESTS: &str = "+nightly miri test -p leasehold --test it --quiet --";
+    const TESTS: &str = "+nightly miri test -p leasehold --test it --quiet -- --exact";
     succeed(cargo("miri", LIBRARY).arg("--no-run"))?;
     succeed(&mut cargo("miri", "+nightly miri test -p leasehold --test it --no-run"))?;
     let exchange = |package| cargo("miri", &format!("+nightly miri test -p {package} --test it --quiet"));
@@ -160,19 +160,20 @@ fn miri_once() -> Outcome {
         run.arg("--").args(filters).env("MIRIFLAGS", "-Zmiri-strict-provenance");
         runs.push((package.to_owned(), run));
     }
+    let listed = listed_tests(TESTS)?;
+    // As the test program would understand these filters.
+    let is_of = |part: &[&str], test: &String| part.iter().any(|filter| test.contains(filter));
+    let apart: Vec<_> = [&MIRI_PARTS[..], &MIRI_LEFT_OUT, &MIRI_LONG_PARTS].concat().concat();
     for model in MIRI_MODELS {
-        let mut run = |name: &str, command: &str, filters: &[&str]| {
-            let mut run = cargo("miri", command);
-            run.args(filters).env("MIRIFLAGS", format!("{MIRI_FLAGS} {model}"));
+        let mut add = |name: &str, mut run: Command| {
+            run.env("MIRIFLAGS", format!("{MIRI_FLAGS} {model}"));
             runs.push((format!("{name} {model}"), run));
         };
         for part in MIRI_PARTS {
-            run(part[0], TESTS, part);
+            add(part[0], exactly(TESTS, &listed, |test| is_of(part, test))?);
         }
-        let all = MIRI_PARTS.iter().chain(&MIRI_LEFT_OUT).chain(&MIRI_LONG_PARTS).copied().flatten();
-        let others = all.flat_map(|part| ["--skip", part]);
-        run("all others", TESTS, &others.collect::<Vec<_>>());
-        run("library", LIBRARY, &[]);
+        add("all others", exactly(TESTS, &listed, |test| !is_of(&apart, test))?);
+        add("library", cargo("miri", LIBRARY));
     }
     at_the_same_time(runs)
 }
@@ -192,17 +193,48 @@ fn miri_seeds(arguments: &[String]) -> Outcome {
         } else {
             ("", MIRI_FLAGS)
         };
+        let run = format!("+nightly miri test -p leasehold {features} --test it --quiet -- --exact");
+        let of_module = format!("{module}::");
+        let listed = listed_tests(&run)?;
+        let is_wanted =
+            |name: &String| name.starts_with(&of_module) && tests.iter().any(|test| name.contains(test));
+        let count = listed.iter().filter(|name| is_wanted(name)).count();
         for model in MIRI_MODELS {
             let start = begun.elapsed();
-            let mut run =
-                cargo("miri", &format!("+nightly miri test -p leasehold {features} --test it --quiet --"));
-            run.args(&tests).env("MIRIFLAGS", format!("{flags} {model} -Zmiri-many-seeds={range}"));
+            let mut run = exactly(&run, &listed, is_wanted)?;
+            run.env("MIRIFLAGS", format!("{flags} {model} -Zmiri-many-seeds={range}"));
             succeed(run.stdout(Stdio::null()))?;
             let seconds = (begun.elapsed() - start).as_secs();
-            println!("{module} {model}: seeds {range}, {} filters, {seconds} s", tests.len());
+            println!("{module} {model}: seeds {range}, {count} tests, {seconds} s");
         }
     }
     Ok(())
+}
+
+/// Runs the listed tests that are wanted, by their full names: `command` ends with `--exact`. With these the interpreter finds them
+/// in a moment; to look for a part of a name in all names takes it longer than many a test.
+fn exactly(
+    command: &str,
+    listed: &[String],
+    is_wanted: impl Fn(&String) -> bool,
+) -> Result<Command, Box<dyn Error>> {
+    let mut run = cargo("miri", command);
+    let unnamed = run.get_args().count();
+    run.args(listed.iter().filter(|test| is_wanted(test)));
+    // Without a name it would run all.
+    if run.get_args().count() == unnamed { Err("a part of the tests has none".into()) } else { Ok(run) }
+}
+
+/// The full names of the tests that a command runs.
+fn listed_tests(command: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut list = cargo("miri", command);
+    list.args(["--list", "--format", "terse"]).stderr(Stdio::inherit());
+    let output = list.output()?;
+    if !output.status.success() {
+        return Err(format!("{list:?} failed").into());
+    }
+    let names = String::from_utf8(output.stdout)?;
+    Ok(names.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 /// Runs named commands, as many at a time as there are processors.
