@@ -166,10 +166,10 @@ impl Cache {
     }
 }
 
-/// Of an idle block.
+/// For a block that the ledger has, as it has all that are idle.
 #[inline(always)]
-fn class_of_block(block: &'static Block) -> usize {
-    // SAFETY: who has the cache holds the block exclusively (R2).
+pub(super) fn class_of_block(block: &'static Block) -> usize {
+    // SAFETY: its source stays as it is until it is taken out of the ledger.
     unsafe { block.source() }.len
 }
 

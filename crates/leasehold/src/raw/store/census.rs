@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ptr;
 
-use super::cache::{self, CACHED_CLASSES};
+use super::cache::{self, CACHED_CLASSES, class_of_block};
 use super::class::{CLASSES, bytes_of};
 use super::{Store, clock};
 use crate::raw::block::{Block, Site};
@@ -123,10 +123,4 @@ fn describe(block: &'static Block, now: u64) -> Outstanding {
         pins,
         spans,
     }
-}
-
-/// For a block that the ledger has.
-fn class_of_block(block: &'static Block) -> usize {
-    // SAFETY: its source stays as it is until it is taken out of the ledger.
-    unsafe { block.source() }.len
 }
