@@ -10,7 +10,7 @@ use crate::support::{Bell, bounded, catch, poll_once};
 use crate::watched::Watched;
 
 /// More than a shelf holds, of a small class.
-const MANY: usize = if cfg!(miri) { 70 } else { 200 };
+const MANY: usize = if cfg!(miri) { 70 } else { 300 };
 
 #[test]
 fn what_a_thread_kept_is_common_stock_when_it_has_ended() {

@@ -36,10 +36,11 @@ const SHELF: usize = if cfg!(leasehold_loom) {
 } else if cfg!(miri) {
     16
 } else {
-    64
+    128
 };
-/// How many blocks of a class go to the depot, or come from there, at a time.
-const EXCHANGED: usize = (3 * SHELF).div_ceil(4);
+/// How many blocks of a class go to the depot, or come from there, at a time. A thread that rents up to this many and gives
+/// them all back, again and again, comes to do without the depot: a shelf has room for them on top of what it got there.
+const EXCHANGED: usize = SHELF / 2;
 
 /// What one thread keeps of one store.
 #[repr(C, align(128))]
@@ -280,8 +281,8 @@ impl Cache {
         self.take(class)
     }
 
-    /// Keeps a block that comes back, and sends the lower three quarters of a full shelf to the depot. False when nothing is to be
-    /// kept. For the owning thread.
+    /// Keeps a block that comes back, and sends the lower half of a full shelf to the depot. False when nothing is to be kept.
+    /// For the owning thread.
     pub(super) fn keep_slow(&self, store: &Store, block: &'static Block, class: usize) -> bool {
         let mut books = lock(&self.books);
         if !store.lets_threads_keep() {

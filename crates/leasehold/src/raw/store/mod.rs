@@ -5,7 +5,7 @@
 //!   thread A            thread B
 //!   [cache: shelves]    [cache: shelves]     a stack of blocks per class, no atomic instructions
 //!          \               /
-//!           most of a shelf at a time        pointers, never chained through the blocks
+//!           half of a shelf at a time        pointers, never chained through the blocks
 //!            \           /
 //!        [depots: one per class]             a mutex each
 //!                  |
