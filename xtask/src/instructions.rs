@@ -1,6 +1,7 @@
 //! How many instructions each operation executes, counted by callgrind and compared exactly: the same on every machine and
 //! under any load, so that a regression of one instruction is seen.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
@@ -51,11 +52,13 @@ fn missing() -> Option<&'static str> {
     valgrind.is_err().then_some("valgrind is not installed")
 }
 
+/// Names, and instructions of a thousand operations.
+type Rows = BTreeMap<String, u64>;
+
 #[derive(PartialEq, Eq, Debug)]
 struct Counts {
     compiler: String,
-    /// Names, and instructions of a thousand operations.
-    rows: Vec<(String, u64)>,
+    rows: Rows,
 }
 
 impl Counts {
@@ -81,14 +84,10 @@ impl Counts {
         let rows = text.lines().filter(|line| !line.starts_with('#')).filter_map(row).collect();
         Counts { compiler: compiler.trim_end_matches('.').to_owned(), rows }
     }
-
-    fn of(&self, name: &str) -> Option<u64> {
-        self.rows.iter().find(|(row, _)| row == name).map(|(_, count)| *count)
-    }
 }
 
 /// The fewest of some runs: on a busy machine a thread looks at the clock more often, between its rents.
-fn count_undisturbed() -> Result<Vec<(String, u64)>, Box<dyn Error>> {
+fn count_undisturbed() -> Result<Rows, Box<dyn Error>> {
     let probe = build_probe()?;
     let workers = thread::available_parallelism()?.get();
     let work = |worker| -> Result<Vec<_>, String> {
@@ -99,22 +98,23 @@ fn count_undisturbed() -> Result<Vec<(String, u64)>, Box<dyn Error>> {
         let workers: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
         workers.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
     });
-    let mut fewest: Option<Vec<(String, u64)>> = None;
+    let mut all = Vec::new();
     for runs in counted {
-        for rows in runs.map_err(|_| "a worker panicked")?? {
-            let Some(fewest) = &mut fewest else {
-                fewest = Some(rows);
-                continue;
-            };
-            for (row, again) in fewest.iter_mut().zip(rows) {
-                row.1 = row.1.min(again.1);
-            }
-        }
+        all.extend(runs.map_err(|_| "a worker panicked")??);
     }
-    fewest.ok_or_else(|| "there was no run".into())
+    Ok(fewest(all))
 }
 
-fn count(probe: &Path, run: usize) -> Result<Vec<(String, u64)>, Box<dyn Error>> {
+/// The least count of each name.
+fn fewest(runs: Vec<Rows>) -> Rows {
+    let mut fewest = Rows::new();
+    for (name, count) in runs.into_iter().flatten() {
+        fewest.entry(name).and_modify(|least| *least = count.min(*least)).or_insert(count);
+    }
+    fewest
+}
+
+fn count(probe: &Path, run: usize) -> Result<Rows, Box<dyn Error>> {
     let report = probe.with_file_name(format!("probe-{}-{run}.callgrind", std::process::id()));
     let counted = callgrind(probe, &report);
     let text = fs::read_to_string(&report);
@@ -148,7 +148,7 @@ fn callgrind(probe: &Path, report: &Path) -> Result<String, Box<dyn Error>> {
 /// calls=1 63
 /// 72 53014
 /// ```
-fn calls(report: &str) -> Vec<(String, u64)> {
+fn calls(report: &str) -> Rows {
     let lines: Vec<&str> = report.lines().collect();
     let call = |triple: &[&str]| {
         let [function, calls, cost] = triple else { return None };
@@ -160,20 +160,13 @@ fn calls(report: &str) -> Vec<(String, u64)> {
 }
 
 fn difference(then: &Counts, now: &Counts) -> String {
-    let mut names: Vec<&str> = now.rows.iter().chain(&then.rows).map(|(name, _)| name.as_str()).collect();
-    let mut seen = Vec::new();
-    names.retain(|name| {
-        !seen.contains(name) && {
-            seen.push(*name);
-            true
-        }
-    });
-    let each = |count: Option<u64>| {
+    let names: BTreeSet<&String> = now.rows.keys().chain(then.rows.keys()).collect();
+    let each = |count: Option<&u64>| {
         count.map_or("-".to_owned(), |count| format!("{}.{:03}", count / TIMES, count % TIMES))
     };
     let mut report = format!("instruction counts have changed\n  {:20} {:>10} {:>10}", "", "was", "is");
     for name in names {
-        let (was, is) = (then.of(name), now.of(name));
+        let (was, is) = (then.rows.get(name), now.rows.get(name));
         let mark = if was == is { ' ' } else { '!' };
         let _ = write!(report, "\n{mark} {name:20} {:>10} {:>10}", each(was), each(is));
     }
@@ -188,21 +181,31 @@ fn difference(then: &Counts, now: &Counts) -> String {
 mod tests {
     use super::*;
 
+    fn rows(rows: &[(&str, u64)]) -> Rows {
+        rows.iter().map(|&(name, count)| (name.to_owned(), count)).collect()
+    }
+
     #[test]
     fn calls_are_read_from_a_report() {
         let report = "fn=main\ncfn=count_span\ncalls=1 63 \n72 53014\ncfn=other\ncalls=1 2\n72 7\n";
-        assert_eq!(calls(report), [("span".to_owned(), 53014)]);
+        assert_eq!(calls(report), rows(&[("span", 53014)]));
+    }
+
+    #[test]
+    fn the_least_counts_of_runs_are_found_by_name() {
+        let runs = vec![rows(&[("span", 3), ("rent", 9)]), rows(&[("rent", 8), ("span", 4), ("stale", 1)])];
+        assert_eq!(fewest(runs), rows(&[("span", 3), ("rent", 8), ("stale", 1)]));
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let counts = Counts { compiler: "rustc 1.95.0".into(), rows: vec![("span".into(), 53014)] };
+        let counts = Counts { compiler: "rustc 1.95.0".into(), rows: rows(&[("span", 53014)]) };
         assert_eq!(Counts::parse(&counts.to_text()), counts);
     }
 
     #[test]
     fn a_difference_names_both_counts() {
-        let counts = |count| Counts { compiler: "rustc".into(), rows: vec![("span".into(), count)] };
+        let counts = |count| Counts { compiler: "rustc".into(), rows: rows(&[("span", count)]) };
         let report = difference(&counts(53014), &counts(54014));
         assert!(report.contains("53.014") && report.contains("54.014"), "{report}");
     }
