@@ -30,12 +30,16 @@ const ROOM: usize = 256 << 10;
 
 fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("two threads can be started");
+    let one = Builder::new_current_thread().build().expect("it needs nothing");
     let mut table = Table::new("pipe: a chunk written and read");
     for size in &SIZES {
         in_turns(&mut table, size);
     }
     for size in &SIZES {
         two_threads(&mut table, size, &runtime);
+    }
+    for size in &SIZES {
+        one_thread(&mut table, size, &one);
     }
     table.run();
 }
@@ -127,6 +131,24 @@ fn two_threads<'a>(table: &mut Table<'a>, size: &'a Size, runtime: &'a Runtime) 
         .goal(Goal::Times(1.0, peer)),
     );
     table.row(Row::new(peer, move || {
+        let (one, other) = duplex(ROOM);
+        measure(runtime, chunks, write_duplex(one, len, chunks), read_duplex(other))
+    }));
+    table.row(Row::new(name("  channel of bytes"), move || {
+        let (sender, receiver) = channel(ROOM / len);
+        measure(runtime, chunks, write_channel(sender, len, chunks), read_channel(receiver))
+    }));
+}
+
+/// The same tasks in one thread, which changes from one to the other when it has to.
+fn one_thread<'a>(table: &mut Table<'a>, size: &'a Size, runtime: &'a Runtime) {
+    let &Size { label, len, chunks, .. } = size;
+    let name = |who: &str| format!("{who}, {label}, two tasks in one thread");
+    table.row(Row::new(name("leasehold"), move || {
+        let (writer, reader) = pipe();
+        measure(runtime, chunks, write_pipe(writer, len, chunks), read_pipe(reader))
+    }));
+    table.row(Row::new(name("  tokio duplex"), move || {
         let (one, other) = duplex(ROOM);
         measure(runtime, chunks, write_duplex(one, len, chunks), read_duplex(other))
     }));
