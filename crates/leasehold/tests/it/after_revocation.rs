@@ -109,24 +109,38 @@ fn line_of(site: Option<&'static Location<'static>>) -> Option<u32> {
 }
 
 fn check<M, K: LeaseKind<u8> + 'static>(
-    lease: Lease<M, K>,
+    lease: fn() -> Lease<M, K>,
     end: fn(Lessor<u8, K>) -> Ended,
     access: fn(M) -> Vec<Revoked>,
 ) {
-    let Lease { lessor, memory, created, leased } = lease;
+    // Where all tests share a process, the thread of another may lease the block again, and so often that it forgets.
+    assert!((0..100).any(|_| names_the_sites(lease(), end, access)), "the sites are never there");
+}
+
+/// Whether the block still had the sites; if so, they are the right ones.
+fn names_the_sites<M, K: LeaseKind<u8> + 'static>(
+    Lease { lessor, memory, created, leased }: Lease<M, K>,
+    end: fn(Lessor<u8, K>) -> Ended,
+    access: fn(M) -> Vec<Revoked>,
+) -> bool {
     let (ended, keep) = end(lessor);
     let errors = access(memory);
     assert!(!errors.is_empty());
-    for error in errors {
-        assert_eq!(line_of(error.created_at()), Some(created));
-        assert_eq!(line_of(error.leased_at()), Some(leased));
-        assert_eq!(line_of(error.revoked_at()), ended);
-        let text = error.to_string();
+    let is_named = |error: &Revoked| {
+        let (text, revoked_at) = (error.to_string(), line_of(error.revoked_at()));
+        // All that came before is right if these are still there.
+        let [Some(created_at), Some(leased_at)] = [error.created_at(), error.leased_at()].map(line_of) else {
+            return false;
+        };
+        assert_eq!((created_at, leased_at, revoked_at), (created, leased, ended));
         assert!(text.contains(&format!("after_revocation.rs:{leased}:")), "{text}");
         assert!(text.contains(&format!("after_revocation.rs:{created}:")), "{text}");
         assert_eq!(text.contains("its lessor was dropped"), ended.is_none(), "{text}");
-    }
+        true
+    };
+    let all_named = errors.iter().all(is_named);
     drop(keep);
+    all_named
 }
 
 macro_rules! says_revoked {
@@ -146,7 +160,7 @@ macro_rules! says_revoked {
     (@endings $kind:ident, $access:expr, $($end:ident)*) => { $(
         #[test]
         fn $end() {
-            check(super::super::$kind(), super::super::$end, $access);
+            check(super::super::$kind, super::super::$end, $access);
         }
     )* };
 }
