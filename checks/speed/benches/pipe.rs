@@ -16,14 +16,34 @@ struct Size {
     len: usize,
     /// The row of the copy, by which others are measured.
     copy: &'static str,
-    /// Chunks in a turn of a row of two threads: some milliseconds, by which waking the threads for it is nothing.
+    /// The row of tokio's duplex in two threads.
+    duplex: &'static str,
+    /// Chunks in a turn of a row of two tasks: some milliseconds, by which waking the threads for it is nothing.
     chunks: u64,
 }
 
 const SIZES: [Size; 3] = [
-    Size { label: "64 B", len: 64, copy: "a copy of 64 B", chunks: 160_000 },
-    Size { label: "4 KiB", len: 4 << 10, copy: "a copy of 4 KiB", chunks: 40_000 },
-    Size { label: "64 KiB", len: 64 << 10, copy: "a copy of 64 KiB", chunks: 4000 },
+    Size {
+        label: "64 B",
+        len: 64,
+        copy: "a copy of 64 B",
+        duplex: "  tokio duplex, 64 B, two threads",
+        chunks: 160_000,
+    },
+    Size {
+        label: "4 KiB",
+        len: 4 << 10,
+        copy: "a copy of 4 KiB",
+        duplex: "  tokio duplex, 4 KiB, two threads",
+        chunks: 40_000,
+    },
+    Size {
+        label: "64 KiB",
+        len: 64 << 10,
+        copy: "a copy of 64 KiB",
+        duplex: "  tokio duplex, 64 KiB, two threads",
+        chunks: 4000,
+    },
 ];
 /// Bytes that each of them holds at most.
 const ROOM: usize = 256 << 10;
@@ -36,10 +56,10 @@ fn main() {
         in_turns(&mut table, size);
     }
     for size in &SIZES {
-        two_threads(&mut table, size, &runtime);
+        two_tasks(&mut table, size, &runtime, "two threads", Goal::Times(1.0, size.duplex));
     }
     for size in &SIZES {
-        one_thread(&mut table, size, &one);
+        two_tasks(&mut table, size, &one, "two tasks in one thread", Goal::None);
     }
     table.run();
 }
@@ -114,40 +134,15 @@ fn freeze(buffer: &mut BytesMut, chunk: &[u8]) -> Bytes {
     buffer.split().freeze()
 }
 
-/// A task that writes and one that reads, each in a thread of the same runtime.
-fn two_threads<'a>(table: &mut Table<'a>, size: &'a Size, runtime: &'a Runtime) {
+/// A task that writes and one that reads, on that runtime.
+fn two_tasks<'a>(table: &mut Table<'a>, size: &'a Size, runtime: &'a Runtime, threads: &str, goal: Goal) {
     let &Size { label, len, chunks, .. } = size;
-    let name = |who: &str| format!("{who}, {label}, two threads");
-    let peer: &'static str = match len {
-        64 => "  tokio duplex, 64 B, two threads",
-        4096 => "  tokio duplex, 4 KiB, two threads",
-        _ => "  tokio duplex, 64 KiB, two threads",
-    };
-    table.row(
-        Row::new(name("leasehold"), move || {
-            let (writer, reader) = pipe();
-            measure(runtime, chunks, write_pipe(writer, len, chunks), read_pipe(reader))
-        })
-        .goal(Goal::Times(1.0, peer)),
-    );
-    table.row(Row::new(peer, move || {
-        let (one, other) = duplex(ROOM);
-        measure(runtime, chunks, write_duplex(one, len, chunks), read_duplex(other))
-    }));
-    table.row(Row::new(name("  channel of bytes"), move || {
-        let (sender, receiver) = channel(ROOM / len);
-        measure(runtime, chunks, write_channel(sender, len, chunks), read_channel(receiver))
-    }));
-}
-
-/// The same tasks in one thread, which changes from one to the other when it has to.
-fn one_thread<'a>(table: &mut Table<'a>, size: &'a Size, runtime: &'a Runtime) {
-    let &Size { label, len, chunks, .. } = size;
-    let name = |who: &str| format!("{who}, {label}, two tasks in one thread");
-    table.row(Row::new(name("leasehold"), move || {
+    let name = |who: &str| format!("{who}, {label}, {threads}");
+    let ours = Row::new(name("leasehold"), move || {
         let (writer, reader) = pipe();
         measure(runtime, chunks, write_pipe(writer, len, chunks), read_pipe(reader))
-    }));
+    });
+    table.row(ours.goal(goal));
     table.row(Row::new(name("  tokio duplex"), move || {
         let (one, other) = duplex(ROOM);
         measure(runtime, chunks, write_duplex(one, len, chunks), read_duplex(other))
