@@ -31,7 +31,7 @@ je
 mov rdi,QWORD PTR [rax+0x10]
 test rdi,rdi
 je
-cmp QWORD PTR [rdi+0x50],rcx
+cmp QWORD PTR [rdi+0x90],rcx
 jne
 mov QWORD PTR [rax+0x10],0x0
 jmp
@@ -41,25 +41,19 @@ mov rcx,QWORD PTR [rax+0x18]
 mov QWORD PTR [rdi+0x18],rcx
 mov QWORD PTR [rax+0x8],0x0
 jmp
-mov rax,QWORD PTR [rdi+0x48]
+mov rax,QWORD PTR [rdi+0x88]
 lea rcx,[rip+_]
 mov QWORD PTR [rdi+0x10],rcx
 mov QWORD PTR [rsp+0x8],rax
 lea rax,[rsp+0x8]
-mov rax,QWORD PTR [rdi+0x40]
-cmp rax,QWORD PTR [rip+_]
-je
-mov rdx,QWORD PTR [rdi+0x50]
-mov rsi,QWORD PTR [rdi+0x60]
 mov rax,QWORD PTR fs:[r15]
 test rax,rax
 je
+mov rcx,QWORD PTR [rdi+0x80]
 mov QWORD PTR [rax+0x8],0x1
-mov rcx,QWORD PTR [rax]
-cmp rdx,0x38
-ja
-cmp rcx,rsi
-jne
+mov rdx,QWORD PTR [rax]
+cmp rdx,rcx
+je
 mov rcx,QWORD PTR [rax+0x10]
 test rcx,rcx
 je

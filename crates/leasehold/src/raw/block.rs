@@ -1,7 +1,7 @@
 //! Control blocks: what outlives every handle, so that a stale one can always be told.
 //!
-//! A control block is never unmapped; it is reused with a new generation. It is two lines for the hot paths, one for spans
-//! and one for the ends of tenancies, and two lines of history for error messages.
+//! A control block is never unmapped; it is reused with a new generation. It is two pairs of cache lines: what changes with each
+//! tenancy and lease, and what is mostly read.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
@@ -20,7 +20,7 @@ pub(super) const SEVERAL: *mut Record = ptr::without_provenance_mut(1);
 
 #[repr(C, align(128))]
 pub struct Block {
-    // Line 0: read by every span, written when a tenancy or a lease begins or ends.
+    // Lines 0 and 1: written when a tenancy or a lease begins or ends. Every span reads the first.
     /// The [`Word`].
     pub(super) word: AtomicU64,
     /// Null, the record of the only thread that has entered this lease so far, or [`SEVERAL`].
@@ -29,13 +29,12 @@ pub struct Block {
     created: AtomicPtr<Location<'static>>,
     /// When, for rents: see [`super::clock`].
     rented_at: AtomicU64,
-    /// Who waits for the end of the lease. The standard library's mutex never allocates.
-    waiter: Mutex<Option<Waker>>,
-    /// Link of the free list that holds the block.
-    next: Cell<Option<&'static Block>>,
+    /// The call sites of the latest leases, each overwritten by the [`HISTORY`]th after it.
+    episodes: [Episode; HISTORY],
 
-    // Line 1: written by pins, parts and shares, and read by who lets go of the memory. Where nobody pins or shares, all
+    // Line 2: written by pins, parts and shares, and read by who lets go of the memory. Where nobody pins or shares, all
     // threads keep a copy of it, so memory that is rented in one and returned in another stays out of the other's way.
+    // Processors fetch lines in pairs: beside one that is written with every rent it would not stay with who returns.
     /// What is behind the block and how to let go of it.
     source: UnsafeCell<Source>,
     /// Pins in the low half, counted spans in the high half, and [`HOOKED`].
@@ -45,30 +44,26 @@ pub struct Block {
     /// Shared owners.
     pub(super) shares: AtomicUsize,
 
-    history: History,
-}
-
-// Each line holds what its comment says, and nothing crosses. Where the standard library's mutex is as small as a futex.
-#[cfg(all(target_os = "linux", target_pointer_width = "64", not(leasehold_loom)))]
-const _: () = {
-    assert!(std::mem::offset_of!(Block, source) == 64, "pins and readers of the source have the second line");
-    assert!(
-        std::mem::offset_of!(Block, shares) + size_of::<AtomicUsize>() <= 128,
-        "which ends with the shares"
-    );
-    assert!(std::mem::offset_of!(Block, history) == 128, "and history begins with the third");
-};
-
-/// Lines 2 and 3: what is known of the latest leases.
-#[repr(align(64))]
-struct History {
-    /// Their call sites, each overwritten by the [`HISTORY`]th after it.
-    episodes: [Episode; HISTORY],
+    // Line 3: what is rarely written.
     /// The toucher of the latest lease that anybody entered.
     sole: AtomicPtr<Record>,
     /// How many leases before it had the same one; [`HABIT`] at the most.
     times: AtomicUsize,
+    /// Who waits for the end of the lease. The standard library's mutex never allocates.
+    waiter: Mutex<Option<Waker>>,
+    /// Link of the free list that holds the block.
+    next: Cell<Option<&'static Block>>,
 }
+
+// Each pair of lines holds what its comment says. Where the standard library's mutex is as small as a futex.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(leasehold_loom)))]
+const _: () = {
+    assert!(
+        std::mem::offset_of!(Block, source) == 128,
+        "pins and readers of the source have the second pair"
+    );
+    assert!(size_of::<Block>() == 256, "which is the last");
+};
 
 /// How many leases in a row one thread alone has to enter for the next one to be taken for one of that kind.
 const HABIT: usize = if cfg!(any(leasehold_loom, miri)) { 1 } else { 64 };
@@ -93,7 +88,8 @@ unsafe impl Send for Block {}
 /// The memory behind a block, with the operations that depend on where it came from.
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
-    pub(crate) kind: &'static Kind,
+    /// A pool's goes with the pool.
+    pub(crate) kind: *const Kind,
     pub(crate) base: *mut (),
     /// Elements at `base` that `kind` has to drop.
     pub(crate) len: usize,
@@ -113,6 +109,8 @@ pub(crate) struct Kind {
     pub(crate) writable: bool,
     /// Whether a revoked block may wait in the limbo; only for memory whose release nobody can observe.
     pub(crate) patient: bool,
+    /// Whether the memory is a pool's.
+    pub(crate) pooled: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -140,17 +138,15 @@ impl Block {
             toucher: AtomicPtr::new(ptr::null_mut()),
             created: AtomicPtr::new(ptr::null_mut()),
             rented_at: AtomicU64::new(0),
-            waiter: Mutex::new(None),
-            next: Cell::new(None),
+            episodes: std::array::from_fn(|_| Episode::new()),
             source: UnsafeCell::new(Source::NONE),
             counted: AtomicU64::new(0),
             parts: AtomicU64::new(0),
             shares: AtomicUsize::new(0),
-            history: History {
-                episodes: std::array::from_fn(|_| Episode::new()),
-                sole: AtomicPtr::new(ptr::null_mut()),
-                times: AtomicUsize::new(0),
-            },
+            sole: AtomicPtr::new(ptr::null_mut()),
+            times: AtomicUsize::new(0),
+            waiter: Mutex::new(None),
+            next: Cell::new(None),
         }
     }
 
@@ -158,13 +154,13 @@ impl Block {
     ///
     /// # Safety
     /// - The caller holds the block exclusively (R2).
-    /// - `source` stays valid until `source.kind.release` is called.
+    /// - `source` and its kind stay valid until the kind's `release` is called.
     #[inline]
     pub(crate) unsafe fn settle(&self, source: Source) {
         // SAFETY: by the caller's promise nobody else reads or writes the source.
         unsafe { self.source.get().write(source) };
         // A stale handle may be counting itself in and out again, so nothing but the mark is changed.
-        let hooked = source.kind.pin_hooks.is_some();
+        let hooked = source.kind().pin_hooks.is_some();
         if hooked != self.is_hooked() {
             // Relaxed: the hold is exclusive; published with it.
             self.counted.fetch_xor(HOOKED, Ordering::Relaxed);
@@ -207,7 +203,7 @@ impl Block {
     }
 
     fn episode(&self, word: Word) -> &Episode {
-        &self.history.episodes[word.generation() as usize % HISTORY]
+        &self.episodes[word.generation() as usize % HISTORY]
     }
 
     /// Called by whoever begins the lease `word`, before it is published.
@@ -259,7 +255,7 @@ impl Block {
     /// lately, where leases began there. Null when nobody can tell.
     #[inline]
     pub(super) fn likely_toucher(&self, word: Word, leased: Site) -> *mut Record {
-        let History { sole, times, .. } = &self.history;
+        let Block { sole, times, .. } = self;
         // Relaxed, all: whoever begins a lease holds the block. A late reader of an earlier lease may change the toucher
         // still; that makes the guess a worse one at the most.
         let last = self.toucher.load(Ordering::Relaxed);
@@ -283,7 +279,7 @@ impl Block {
     #[cold]
     pub(super) fn break_habit(&self) {
         // Relaxed: for the guess of `likely_toucher` only.
-        self.history.times.store(0, Ordering::Relaxed);
+        self.times.store(0, Ordering::Relaxed);
     }
 
     /// Leaves `waker` to be woken when the lease ends. The caller looks at the block again afterwards.
@@ -317,9 +313,16 @@ impl Block {
 impl Source {
     const NONE: Source =
         Source { kind: &NO_SOURCE, base: ptr::null_mut(), len: 0, room: 0, extra: ptr::null_mut() };
+
+    #[inline]
+    pub(super) fn kind(&self) -> &Kind {
+        // SAFETY: it stays as long as the source, see `settle`.
+        unsafe { &*self.kind }
+    }
 }
 
-static NO_SOURCE: Kind = Kind { release: |_| (), pin_hooks: None, writable: false, patient: false };
+static NO_SOURCE: Kind =
+    Kind { release: |_| (), pin_hooks: None, writable: false, patient: false, pooled: false };
 
 /// The call sites of one lease.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

@@ -478,7 +478,7 @@ fn announce(block: &'static Block, word: Word) {
     let undo = Announced { block, word };
     // SAFETY: we hold a reservation of the present lease.
     let source = unsafe { block.source() };
-    if let Some(hooks) = source.kind.pin_hooks {
+    if let Some(hooks) = source.kind().pin_hooks {
         // SAFETY: as above.
         unsafe { (hooks.pinned)(source) };
     }
@@ -505,7 +505,7 @@ fn retract(block: &'static Block, word: Word) {
     let _unpin = Unpin { block, word };
     // SAFETY: we hold a reservation of the lease until `_unpin` is dropped.
     let source = unsafe { block.source() };
-    if let Some(hooks) = source.kind.pin_hooks {
+    if let Some(hooks) = source.kind().pin_hooks {
         // SAFETY: follows the call in `announce`.
         unsafe { (hooks.unpinned)(source) };
     }

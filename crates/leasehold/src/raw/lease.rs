@@ -209,7 +209,7 @@ pub(super) fn give_up(block: &'static Block, word: Word) {
 #[cold]
 fn abandon(block: &'static Block, word: Word) {
     // SAFETY: the block is in the state `Revoked`, which only the lessor, our caller, can end (R2).
-    let patient = unsafe { block.source() }.kind.patient;
+    let patient = unsafe { block.source() }.kind().patient;
     if patient {
         limbo::push(block, word);
     } else {

@@ -73,9 +73,9 @@ impl Memory {
 }
 
 /// Released at once or by the last one out.
-static EAGER: Kind = Kind { release, pin_hooks: None, writable: true, patient: false };
+static EAGER: Kind = Kind { release, pin_hooks: None, writable: true, patient: false, pooled: false };
 /// May wait in the limbo.
-static PATIENT: Kind = Kind { release, pin_hooks: None, writable: true, patient: true };
+static PATIENT: Kind = Kind { release, pin_hooks: None, writable: true, patient: true, pooled: false };
 
 /// # Safety
 /// As [`Kind::release`].

@@ -48,7 +48,7 @@ impl<T: Send + 'static> Owned<T> {
         // SAFETY: the hold is exclusive (R2).
         let source = unsafe { self.block.source() };
         let base = NonNull::new(source.base.cast::<u8>())?;
-        std::ptr::eq(source.kind, &super::store::POOLED).then_some((base, source.room))
+        source.kind().pooled.then_some((base, source.room))
     }
 
     pub(crate) fn from_static(slice: &'static mut [T], site: Site) -> Owned<T> {
@@ -237,7 +237,7 @@ impl<T: Send + 'static> Shared<T> {
     /// The exclusive hold, if there is no other share and the memory is writable.
     pub(crate) fn try_into_owned(self) -> Result<Owned<T>, (Shared<T>, bool)> {
         // SAFETY: we hold a share, so nobody replaces the source.
-        let writable = unsafe { self.block.source() }.kind.writable;
+        let writable = unsafe { self.block.source() }.kind().writable;
         if !writable || !self.is_unique() {
             return Err((self, writable));
         }

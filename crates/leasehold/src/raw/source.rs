@@ -18,13 +18,13 @@ use crate::sync::{Mutex, lock};
 #[inline]
 pub(super) unsafe fn release(block: &'static Block) {
     // SAFETY: exclusive by the caller's promise.
-    let kind = unsafe { block.source() }.kind;
-    if ptr::eq(kind, &store::POOLED) {
-        // SAFETY: as above. The most frequent kind, spared the indirect call.
-        return unsafe { store::give_back(block) };
+    if unsafe { store::keep(block) } {
+        return;
     }
+    // SAFETY: as above.
+    let release = unsafe { block.source() }.kind().release;
     // SAFETY: as above; each tenancy is released once because the exclusive hold is given up here.
-    unsafe { (kind.release)(block) };
+    unsafe { release(block) };
 }
 
 /// Frees the control block also when user code panics on the way.
@@ -45,7 +45,8 @@ pub(super) fn capacity<T>(source: &Source) -> usize {
 struct VecSource<T>(PhantomData<T>);
 
 impl<T> VecSource<T> {
-    const KIND: Kind = Kind { release: Self::release, pin_hooks: None, writable: true, patient: false };
+    const KIND: Kind =
+        Kind { release: Self::release, pin_hooks: None, writable: true, patient: false, pooled: false };
 
     /// # Safety
     /// As [`Kind::release`]: called once, with an exclusive hold.
@@ -72,7 +73,7 @@ pub(super) fn vec<T>(vec: &mut Vec<T>) -> Source {
 /// Memory that nobody has to let go of.
 pub(super) fn nothing<T>(slice: NonNull<[T]>, writable: bool) -> Source {
     const fn kind(writable: bool) -> Kind {
-        Kind { release: release_nothing, pin_hooks: None, writable, patient: false }
+        Kind { release: release_nothing, pin_hooks: None, writable, patient: false, pooled: false }
     }
     Source {
         kind: if writable { const { &kind(true) } } else { const { &kind(false) } },
@@ -92,7 +93,8 @@ unsafe fn release_nothing(block: &'static Block) {
 struct FnSource<T, F>(PhantomData<(T, F)>);
 
 impl<T, F: FnOnce(NonNull<T>, usize) + Send + 'static> FnSource<T, F> {
-    const KIND: Kind = Kind { release: Self::release, pin_hooks: None, writable: true, patient: false };
+    const KIND: Kind =
+        Kind { release: Self::release, pin_hooks: None, writable: true, patient: false, pooled: false };
 
     /// # Safety
     /// As [`Kind::release`].
@@ -142,6 +144,7 @@ impl<T: 'static, M: MemoryManager<T>> ManagedSource<T, M> {
             pin_hooks: if M::PIN_HOOKS { Some(hooks) } else { None },
             writable,
             patient: false,
+            pooled: false,
         }
     }
 

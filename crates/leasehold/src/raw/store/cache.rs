@@ -17,7 +17,7 @@ use std::sync::{Arc, Weak};
 
 use super::Store;
 use super::class::class_of;
-use crate::raw::block::Block;
+use crate::raw::block::{Block, Kind};
 use crate::raw::{clock, fence};
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
 
@@ -45,9 +45,9 @@ const EXCHANGED: usize = SHELF / 2;
 /// What one thread keeps of one store.
 #[repr(C, align(128))]
 pub(super) struct Cache {
-    /// The store that the fast paths serve. Null once the cache is claimed, until its thread comes by a slow path, and where
-    /// it is to stay empty.
-    open_for: AtomicPtr<Store>,
+    /// The kind of the blocks that the fast paths serve, which is the store's own. Null once the cache is claimed, until its
+    /// thread comes by a slow path, and where it is to stay empty.
+    open_for: AtomicPtr<Kind>,
     /// One while the owning thread is in a fast path.
     busy: AtomicUsize,
     /// The block that came back last; null when it has been rented again. Most rents follow the return of a block of the same
@@ -178,16 +178,22 @@ pub(super) fn class_of_block(block: &'static Block) -> usize {
 #[inline(always)]
 pub(super) fn take(store: &Store, class: usize) -> Option<&'static Block> {
     let cache = last()?;
-    let block = if cache.enter(store) { cache.take(class) } else { None };
+    let block = if cache.enter(&store.kept) { cache.take(class) } else { None };
     cache.leave();
     block
 }
 
-/// Keeps a block. False, with everything as before, when its shelf is full or the cache is not that of `store` or claimed.
+/// Keeps a block. False, with everything as before, when it is not one that the cache takes, its shelf is full or the cache
+/// is claimed.
+///
+/// # Safety
+/// The caller holds the block exclusively (R2), and gives it up if it is kept.
 #[inline(always)]
-pub(super) fn keep(store: *const Store, block: &'static Block, class: usize) -> bool {
+pub(in crate::raw) unsafe fn keep(block: &'static Block) -> bool {
     let Some(cache) = last() else { return false };
-    let kept = cache.enter(store) && cache.keep(block, class);
+    // SAFETY: the caller's promise.
+    let kind = unsafe { block.source() }.kind;
+    let kept = cache.enter(kind) && cache.keep(block);
     cache.leave();
     kept
 }
@@ -195,13 +201,13 @@ pub(super) fn keep(store: *const Store, block: &'static Block, class: usize) -> 
 impl Cache {
     /// Begins a fast path. Tells whether it may go on.
     #[inline(always)]
-    fn enter(&self, store: *const Store) -> bool {
+    fn enter(&self, kind: *const Kind) -> bool {
         // Relaxed: ordered before the load by the light fence.
         self.busy.store(1, Ordering::Relaxed);
         fence::light();
         // Relaxed: null is a claimant's, whose fence makes us see it. Anything else is our own, stored under the books, by
         // which the shelves came back to us.
-        ptr::eq(self.open_for.load(Ordering::Relaxed), store)
+        ptr::eq(self.open_for.load(Ordering::Relaxed), kind)
     }
 
     #[inline(always)]
@@ -237,8 +243,8 @@ impl Cache {
 
     /// Keeps the block as the last one, and the one that was it on its shelf.
     #[inline(always)]
-    fn keep(&self, block: &'static Block, class: usize) -> bool {
-        if class >= CACHED_CLASSES || !self.last().is_none_or(|last| self.shelve(last)) {
+    fn keep(&self, block: &'static Block) -> bool {
+        if !self.last().is_none_or(|last| self.shelve(last)) {
             return false;
         }
         self.last.store(ptr::from_ref(block).cast_mut(), Ordering::Relaxed);
@@ -253,10 +259,10 @@ impl Cache {
     }
 
     /// Lets the fast paths in. For the owning thread, when it has the books.
-    fn open(&self) {
+    fn open(&self, store: &Store) {
         if fence::is_asymmetric() {
             // Relaxed: see `enter`.
-            self.open_for.store(self.store.as_ptr().cast_mut(), Ordering::Relaxed);
+            self.open_for.store(ptr::from_ref(&store.kept).cast_mut(), Ordering::Relaxed);
         }
     }
 
@@ -266,7 +272,7 @@ impl Cache {
         if !store.lets_threads_keep() {
             return None;
         }
-        self.open();
+        self.open(store);
         if self.until_tick[class].load(Ordering::Relaxed) == 0 {
             let now = clock::now();
             // Never back: see `Store::draw_line`.
@@ -288,13 +294,13 @@ impl Cache {
         if !store.lets_threads_keep() {
             return false;
         }
-        self.open();
-        if self.keep(block, class) {
+        self.open(store);
+        if self.keep(block) {
             return true;
         }
         let full = self.last().map_or(class, class_of_block);
         self.send_lowest(store, full, EXCHANGED, &mut books);
-        self.keep(block, class)
+        self.keep(block)
     }
 
     /// Notes that this thread has rented a block that did not come from here, so that its return is no surprise.

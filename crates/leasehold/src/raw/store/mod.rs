@@ -36,6 +36,7 @@ use super::owned::Owned;
 use super::window::Window;
 use crate::backing::Backing;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+pub(super) use cache::keep;
 use cache::{CACHED_CLASSES, Cache, Seen};
 pub(crate) use census::{ClassCount, Outstanding};
 pub(crate) use class::ALIGNMENT;
@@ -68,7 +69,11 @@ pub(crate) struct Settings {
 }
 
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
+#[repr(C)]
 pub(crate) struct Store {
+    /// Of the blocks that threads may keep, whose caches know them by it. First, so that its address takes no more than one
+    /// instruction.
+    kept: Kind,
     settings: Settings,
     /// Of the backing, which is asked once: layouts that depend on it must be the same at the end as at the beginning.
     granularity: usize,
@@ -126,6 +131,7 @@ impl Store {
         let watch = Watch::new(&settings);
         let mode = if watch.is_attentive() || settings.exact { ATTENTIVE } else { 0 };
         Arc::new(Store {
+            kept: POOLED,
             watch,
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
@@ -358,7 +364,7 @@ impl Store {
         let memory = self.settings.backing.allocate(self.layout_of(room)).map_err(Shortage::Backing)?;
         let offset = if self.is_coloured(room) { self.next_colour() } else { 0 };
         let source = Source {
-            kind: &POOLED,
+            kind: if class < CACHED_CLASSES { &self.kept } else { &LARGE },
             // SAFETY: the layout has a page to spare in front of a coloured block.
             base: unsafe { memory.add(offset) }.as_ptr().cast(),
             len: class,
@@ -512,26 +518,24 @@ unsafe fn tenant<T: Pod + Send>(block: &'static Block, len: usize, site: Site) -
     unsafe { Owned::resume(window, block, Some(site)) }
 }
 
-pub(super) static POOLED: Kind = Kind { release: give_back, pin_hooks: None, writable: true, patient: true };
+const POOLED: Kind =
+    Kind { release: give_back, pin_hooks: None, writable: true, patient: true, pooled: true };
 
+/// Of the blocks that no thread keeps.
+static LARGE: Kind = POOLED;
+
+/// For a block that [`keep`] did not take.
+///
 /// # Safety
 /// As [`Kind::release`].
-#[inline]
-pub(super) unsafe fn give_back(block: &'static Block) {
-    // SAFETY: the hold is exclusive.
-    let &Source { len: class, extra, .. } = unsafe { block.source() };
-    if !cache::keep(extra.cast_const().cast(), block, class) {
-        // SAFETY: the caller's promise; class and store are the block's own.
-        unsafe { give_back_slow(block, extra.cast(), class) };
-    }
-}
-
-/// # Safety
-/// As [`Kind::release`], for a block of `class` whose source says `store`.
 #[cold]
 #[inline(never)]
-unsafe fn give_back_slow(block: &'static Block, store: *const Store, class: usize) {
-    if cache::reselect(store) && cache::keep(store, block, class) {
+unsafe fn give_back(block: &'static Block) {
+    // SAFETY: the hold is exclusive.
+    let &Source { len: class, extra, .. } = unsafe { block.source() };
+    let store = extra.cast_const().cast::<Store>();
+    // SAFETY: as above.
+    if cache::reselect(store) && unsafe { cache::keep(block) } {
         return;
     }
     // A count of our own: the block's may be the last, and go with it.
