@@ -5,7 +5,6 @@
 mod imp {
     pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
-    pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
 }
 
@@ -13,7 +12,6 @@ mod imp {
 mod imp {
     pub(crate) use loom::sync::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
-    pub(crate) use loom::thread::yield_now;
     pub(crate) use loom::thread_local;
 
     use super::Ordering;

@@ -1,25 +1,29 @@
 //! What a thread keeps to itself: a stack of idle blocks per class.
 //!
-//! The thread pushes and pops without atomic instructions. Whoever else wants what is on a shelf (a trim, a pool that is
-//! out of budget, the sweep of idle memory) claims the cache in a Dekker handshake, as a revoker claims a block:
+//! The thread puts blocks in and takes them out without atomic instructions, each with one store to one cell, and no other
+//! thread ever stores to these cells. Whoever else wants what is kept (a trim, a pool that is out of budget, the sweep of idle
+//! memory) closes the cache in a Dekker handshake, as a revoker ends a lease, and writes down in its books what it found:
 //! ```text
 //! owning thread                        claimant
-//!   busy  = 1                            open_for = nobody
+//!   one store: a block goes in or out    open_for = nobody
 //!   light fence                          heavy fence
-//!   open for my store? -> push or pop    busy? -> wait
-//!   busy  = 0                            the shelves are mine
+//!   still open for my store? -> done     all that is in goes into the books
+//!   else: did the books see it?
 //! ```
+//! From then on the books say what is in, until the owning thread comes by a slow path. So nobody waits for a thread that was
+//! interrupted on a fast path: it learns from the books whether its store came in time.
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::mem::offset_of;
 use std::ptr;
 use std::sync::{Arc, Weak};
 
 use super::Store;
 use super::class::class_of;
-use crate::raw::block::{Block, Kind};
+use crate::raw::block::{Block, Kind, Source};
 use crate::raw::{clock, fence};
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, lock, thread_local, yield_now};
+use crate::sync::{AtomicPtr, AtomicU64, Mutex, Ordering, lock, thread_local};
 
 /// The largest class a thread keeps to itself; larger blocks go straight to the depot. Fewer where every step is dear.
 const CACHED_MAX: usize = if cfg!(leasehold_loom) {
@@ -30,138 +34,133 @@ const CACHED_MAX: usize = if cfg!(leasehold_loom) {
     1 << 20
 };
 pub(super) const CACHED_CLASSES: usize = class_of(CACHED_MAX) + 1;
-/// Blocks on a full shelf.
-const SHELF: usize = if cfg!(leasehold_loom) {
+/// Blocks of a class that a thread keeps, at the most: the one in front and a full shelf.
+const KEPT: usize = if cfg!(leasehold_loom) {
     2
 } else if cfg!(miri) {
     16
 } else {
     128
 };
+const SHELF: usize = KEPT - 1;
 /// How many blocks of a class go to the depot, or come from there, at a time. A thread that rents up to this many and gives
-/// them all back, again and again, comes to do without the depot: a shelf has room for them on top of what it got there.
-const EXCHANGED: usize = SHELF / 2;
+/// them all back, again and again, comes to do without the depot: it has room for them on top of what it got there.
+const EXCHANGED: usize = KEPT / 2;
+
+/// A kind for each class that threads keep. What is kept is known by it, class and store at once.
+pub(super) type Kinds = [Kind; CACHED_CLASSES];
+
+const _: () = assert!(offset_of!(Store, kept) == 0, "a store begins with its kinds");
 
 /// What one thread keeps of one store.
 #[repr(C, align(128))]
 pub(super) struct Cache {
-    /// The kind of the blocks that the fast paths serve, which is the store's own. Null once the cache is claimed, until its
-    /// thread comes by a slow path, and where it is to stay empty.
-    open_for: AtomicPtr<Kind>,
-    /// One while the owning thread is in a fast path.
-    busy: AtomicUsize,
-    /// The block that came back last; null when it has been rented again. Most rents follow the return of a block of the same
-    /// class. A guess at that, which the processor makes, takes everything but this pointer off the way from one rent to the
-    /// next.
-    last: AtomicPtr<Block>,
+    /// The store that the fast paths serve. Null once the cache is claimed, until its thread comes by a slow path, and where it
+    /// is to stay closed.
+    open_for: AtomicPtr<Store>,
     /// The time, in milliseconds, when the thread last looked at the clock.
     now: AtomicU64,
-    /// Rents of each class until the thread looks at the clock.
-    until_tick: [AtomicUsize; CACHED_CLASSES],
+    /// A block in front of the shelves; null when it is out. Most rents follow the return of a block of the same class. A guess
+    /// at that, which the processor makes, takes everything but this pointer off the way from one rent to the next.
+    front: AtomicPtr<Block>,
+    /// The kind of the block that is in front, or was there last. Only the owning thread asks.
+    front_kind: AtomicPtr<Kind>,
+    /// The [`Level`] of each class.
+    levels: [AtomicU64; CACHED_CLASSES],
     shelves: [Shelf; CACHED_CLASSES],
-    /// Held by whoever works on the shelves outside of the fast paths.
+    /// Held by whoever does anything outside of the fast paths.
     books: Mutex<Books>,
     /// Whose cache it is. Not counted: blocks keep their store, and a cache without blocks has no need of it.
     store: Weak<Store>,
 }
 
-/// Idle blocks of one class.
-struct Shelf {
-    /// One past the topmost block.
-    top: AtomicUsize,
-    slots: [AtomicPtr<Block>; SHELF],
+/// The blocks behind the one in front, as many as the level says.
+type Shelf = [AtomicPtr<Block>; SHELF];
+
+/// In the low half how many rents it is until the thread looks at the clock, in the high half how many blocks are on a shelf.
+#[derive(Clone, Copy)]
+struct Level(u64);
+
+/// What is known with the lock.
+struct Books {
+    /// The block in front while the cache is closed.
+    front: Option<&'static Block>,
+    /// Whether there was one when it was closed.
+    found_front: bool,
+    pages: [Page; CACHED_CLASSES],
 }
 
-/// What is counted on the slow paths, for each class.
-struct Books([Page; CACHED_CLASSES]);
-
+/// What is known of a class.
 #[derive(Clone, Copy)]
 struct Page {
-    /// What `until_tick` was when it was last wound up.
-    period: usize,
+    /// Blocks on the shelf while the cache is closed.
+    shelved: usize,
+    /// Blocks on the shelf when it was closed.
+    found: usize,
+    /// How many rents it was until the next look at the clock after the last one.
+    period: u64,
     /// Rents before that.
     rents: u64,
     /// Blocks that came from the depot or were fresh, less those that went there.
     imported: i64,
     /// Time of the last tick.
     ticked: u64,
-    /// What `until_tick` and `top` were in the last sweep.
-    swept: (usize, usize),
+    /// Rents until the tick, and blocks, in the last sweep.
+    swept: (u64, usize),
 }
 
 /// Rents between two looks at the clock, at the most. A thread that rents rarely looks each time.
-const LONGEST_PERIOD: usize = 1024;
-const SHORTEST_PERIOD: usize = if cfg!(leasehold_loom) { 16 } else { 1 };
+const LONGEST_PERIOD: u64 = 1024;
+const SHORTEST_PERIOD: u64 = if cfg!(leasehold_loom) { 16 } else { 1 };
 /// Milliseconds between two looks at the clock, roughly.
 const TICK: std::ops::RangeInclusive<u64> = 1..=8;
 
-impl Shelf {
-    fn new() -> Shelf {
-        Shelf { top: AtomicUsize::new(0), slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())) }
-    }
+impl Level {
+    const BLOCK: u64 = 1 << 32;
 
-    // Relaxed, everywhere below: a shelf is one party's at a time, and passes on with `open_for`, `busy` or the books.
-
-    fn len(&self) -> usize {
-        self.top.load(Ordering::Relaxed)
+    fn new(shelved: usize, until_tick: u64) -> Level {
+        Level(shelved as u64 * Level::BLOCK + until_tick)
     }
 
     #[inline(always)]
-    fn pop(&self) -> Option<&'static Block> {
-        let below = self.top.load(Ordering::Relaxed).wrapping_sub(1);
-        let block = self.slots.get(below)?.load(Ordering::Relaxed);
-        // SAFETY: put there by `push` or `fill`, as for all slots below `top` (R1).
-        let block = unsafe { &*block };
-        self.top.store(below, Ordering::Relaxed);
-        Some(block)
+    fn shelved(self) -> usize {
+        (self.0 / Level::BLOCK) as usize
     }
 
     #[inline(always)]
-    fn push(&self, block: *mut Block) -> bool {
-        let top = self.top.load(Ordering::Relaxed);
-        let Some(slot) = self.slots.get(top) else { return false };
-        slot.store(block, Ordering::Relaxed);
-        self.top.store(top + 1, Ordering::Relaxed);
-        true
+    fn until_tick(self) -> u64 {
+        self.0 % Level::BLOCK
     }
 
-    /// Puts blocks on the shelf, which has room for them.
-    fn fill(&self, blocks: &[&'static Block]) {
-        let top = self.len();
-        let filled = top + blocks.len();
-        for (slot, block) in self.slots[top..filled].iter().zip(blocks) {
-            slot.store(ptr::from_ref(*block).cast_mut(), Ordering::Relaxed);
-        }
-        self.top.store(filled, Ordering::Relaxed);
+    /// After a rent, when it is not time to look at the clock.
+    #[inline(always)]
+    fn rented(self) -> Level {
+        Level(self.0 - 1)
     }
 
-    /// The lowest `count` blocks, which have lain there longest.
-    fn lowest(&self, count: usize) -> impl Iterator<Item = &'static Block> {
-        // SAFETY: put there by `push` or `fill`, as far as `top` (R1).
-        self.slots[..count].iter().map(|slot| unsafe { &*slot.load(Ordering::Relaxed) })
+    #[inline(always)]
+    fn popped(self) -> Level {
+        Level(self.0 - Level::BLOCK)
     }
 
-    /// Forgets the lowest `count` blocks: what lies above comes down.
-    fn drop_lowest(&self, count: usize) {
-        let top = self.len();
-        for (to, from) in self.slots.iter().zip(&self.slots[count..top]) {
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
-        self.top.store(top - count, Ordering::Relaxed);
+    #[inline(always)]
+    fn pushed(self) -> Level {
+        Level(self.0 + Level::BLOCK)
     }
 }
 
 impl Cache {
     fn new(store: &Arc<Store>) -> Cache {
-        let page = Page { period: 0, rents: 0, imported: 0, ticked: 0, swept: (0, 0) };
+        let page = Page { shelved: 0, found: 0, period: 0, rents: 0, imported: 0, ticked: 0, swept: (0, 0) };
+        let nothing = || AtomicPtr::new(ptr::null_mut());
         Cache {
             open_for: AtomicPtr::new(ptr::null_mut()),
-            busy: AtomicUsize::new(0),
-            last: AtomicPtr::new(ptr::null_mut()),
             now: AtomicU64::new(0),
-            until_tick: std::array::from_fn(|_| AtomicUsize::new(0)),
-            shelves: std::array::from_fn(|_| Shelf::new()),
-            books: Mutex::new(Books([page; CACHED_CLASSES])),
+            front: nothing(),
+            front_kind: AtomicPtr::new(ptr::null_mut()),
+            levels: std::array::from_fn(|_| AtomicU64::new(0)),
+            shelves: std::array::from_fn(|_| std::array::from_fn(|_| nothing())),
+            books: Mutex::new(Books { front: None, found_front: false, pages: [page; CACHED_CLASSES] }),
             store: Arc::downgrade(store),
         }
     }
@@ -174,17 +173,13 @@ pub(super) fn class_of_block(block: &'static Block) -> usize {
     unsafe { block.source() }.len
 }
 
-/// A block that this thread keeps, if its cache is that of `store` and nobody claims it.
+/// A block that this thread keeps, if its cache is that of `store` and open.
 #[inline(always)]
 pub(super) fn take(store: &Store, class: usize) -> Option<&'static Block> {
-    let cache = last()?;
-    let block = if cache.enter(&store.kept) { cache.take(class) } else { None };
-    cache.leave();
-    block
+    last()?.take(store, class)
 }
 
-/// Keeps a block. False, with everything as before, when it is not one that the cache takes, its shelf is full or the cache
-/// is claimed.
+/// Keeps a block. False when it is not one that the cache takes, there is no room, or the cache is closed.
 ///
 /// # Safety
 /// The caller holds the block exclusively (R2), and gives it up if it is kept.
@@ -192,156 +187,341 @@ pub(super) fn take(store: &Store, class: usize) -> Option<&'static Block> {
 pub(in crate::raw) unsafe fn keep(block: &'static Block) -> bool {
     let Some(cache) = last() else { return false };
     // SAFETY: the caller's promise.
-    let kind = unsafe { block.source() }.kind;
-    let kept = cache.enter(kind) && cache.keep(block);
-    cache.leave();
-    kept
+    unsafe { cache.keep(block) }
 }
 
 impl Cache {
-    /// Begins a fast path. Tells whether it may go on.
-    #[inline(always)]
-    fn enter(&self, kind: *const Kind) -> bool {
-        // Relaxed: ordered before the load by the light fence.
-        self.busy.store(1, Ordering::Relaxed);
-        fence::light();
-        // Relaxed: null is a claimant's, whose fence makes us see it. Anything else is our own, stored under the books, by
-        // which the shelves came back to us.
-        ptr::eq(self.open_for.load(Ordering::Relaxed), kind)
-    }
+    // Relaxed, below: cells are the owning thread's. Release where a block goes in: pairs with the Acquire where a claimant
+    // finds it, for what the last tenant wrote.
 
     #[inline(always)]
-    fn leave(&self) {
-        // Release: pairs with the Acquire in `claim`: the claimant sees what we did to the shelves.
-        self.busy.store(0, Ordering::Release);
-    }
-
-    // Relaxed, below: as for shelves.
-
-    #[inline(always)]
-    fn take(&self, class: usize) -> Option<&'static Block> {
-        let until_tick = self.until_tick.get(class)?;
-        // At zero it is time to look at the clock.
-        let until = until_tick.load(Ordering::Relaxed).checked_sub(1)?;
-        let block = match self.last() {
-            Some(last) if class_of_block(last) == class => {
-                self.last.store(ptr::null_mut(), Ordering::Relaxed);
-                last
+    fn take(&self, store: &Store, class: usize) -> Option<&'static Block> {
+        let (kind, level) = (store.kept.get(class)?, self.levels.get(class)?);
+        // Before the store: a rent that is in time for whoever draws a line has a time before it.
+        let now = self.now.load(Ordering::Relaxed);
+        let before = Level(level.load(Ordering::Relaxed));
+        if before.until_tick() == 0 {
+            return None;
+        }
+        let front = self.front.load(Ordering::Relaxed);
+        let (taken, after) = if !front.is_null() && ptr::eq(self.front_kind.load(Ordering::Relaxed), kind) {
+            self.front.store(ptr::null_mut(), Ordering::Relaxed);
+            (front, before.rented())
+        } else {
+            // Relaxed: our own, or null, which is looked for again.
+            if !ptr::eq(self.open_for.load(Ordering::Relaxed), store) {
+                return None;
             }
-            _ => self.shelves.get(class)?.pop()?,
+            let below = before.shelved().wrapping_sub(1);
+            (self.shelves.get(class)?.get(below)?.load(Ordering::Relaxed), before.rented().popped())
         };
-        until_tick.store(until, Ordering::Relaxed);
-        block.stamp_rented(self.now.load(Ordering::Relaxed));
+        level.store(after.0, Ordering::Relaxed);
+        if !self.is_still_open() && !self.took_in_time(taken, class, before, after) {
+            return None;
+        }
+        // SAFETY: put there by `keep` or with the books (R1).
+        let block = unsafe { &*taken };
+        block.stamp_rented(now);
         Some(block)
     }
 
+    /// # Safety
+    /// As [`keep`](fn@keep).
     #[inline(always)]
-    fn last(&self) -> Option<&'static Block> {
-        // SAFETY: put there by `keep` (R1).
-        unsafe { self.last.load(Ordering::Relaxed).as_ref() }
+    unsafe fn keep(&self, block: &'static Block) -> bool {
+        // SAFETY: the caller's promise.
+        let source = unsafe { block.source() };
+        if !ptr::eq(self.front_kind.load(Ordering::Relaxed), source.kind) {
+            // SAFETY: as above.
+            return unsafe { self.keep_another(block) };
+        }
+        self.put(block, source.len)
     }
 
-    /// Keeps the block as the last one, and the one that was it on its shelf.
-    #[inline(always)]
-    fn keep(&self, block: &'static Block) -> bool {
-        if !self.last().is_none_or(|last| self.shelve(last)) {
+    /// Keeps a block when the last one in front was of another class, or of another store. A call, so that `keep` is small enough
+    /// to be inlined where an owner is dropped.
+    ///
+    /// # Safety
+    /// As [`keep`](fn@keep).
+    #[inline(never)]
+    unsafe fn keep_another(&self, block: &'static Block) -> bool {
+        // SAFETY: the caller's promise.
+        let &Source { kind, len: class, .. } = unsafe { block.source() };
+        // Relaxed: as in `take`.
+        let store = self.open_for.load(Ordering::Relaxed);
+        // What lies in the place of a store's kinds is one of them.
+        if store.is_null() || kind.addr().wrapping_sub(store.addr()) >= size_of::<Kinds>() {
             return false;
         }
-        self.last.store(ptr::from_ref(block).cast_mut(), Ordering::Relaxed);
-        true
+        if self.front.load(Ordering::Relaxed).is_null() {
+            self.front_kind.store(kind.cast_mut(), Ordering::Relaxed);
+        }
+        self.put(block, class)
     }
 
     #[inline(always)]
-    fn shelve(&self, block: &'static Block) -> bool {
-        self.shelves
-            .get(class_of_block(block))
-            .is_some_and(|shelf| shelf.push(ptr::from_ref(block).cast_mut()))
-    }
-
-    /// Lets the fast paths in. For the owning thread, when it has the books.
-    fn open(&self, store: &Store) {
-        if fence::is_asymmetric() {
-            // Relaxed: see `enter`.
-            self.open_for.store(ptr::from_ref(&store.kept).cast_mut(), Ordering::Relaxed);
+    fn put(&self, block: &'static Block, class: usize) -> bool {
+        let kept = ptr::from_ref(block).cast_mut();
+        if self.front.load(Ordering::Relaxed).is_null() {
+            self.front.store(kept, Ordering::Release);
+        } else {
+            let (Some(level), Some(shelf)) = (self.levels.get(class), self.shelves.get(class)) else {
+                return false;
+            };
+            let before = Level(level.load(Ordering::Relaxed));
+            let Some(slot) = shelf.get(before.shelved()) else { return false };
+            slot.store(kept, Ordering::Relaxed);
+            level.store(before.pushed().0, Ordering::Release);
         }
+        self.is_still_open() || self.put_in_time(kept, class)
     }
 
-    /// A block for a rent, from the shelf or from the depot behind it. For the owning thread.
-    pub(super) fn take_slow(&self, store: &Store, class: usize) -> Option<&'static Block> {
-        let mut books = lock(&self.books);
+    /// Whether what was stored before this is in time: whoever claims the cache finds it.
+    #[inline(always)]
+    fn is_still_open(&self) -> bool {
+        // Of the Dekker handshake with the heavy fence in `claim_all`.
+        fence::light();
+        // Relaxed: ordered by the fence.
+        !self.open_for.load(Ordering::Relaxed).is_null()
+    }
+
+    // What a claimant found that closed the cache. A store that came too late for it is taken back, so that while the cache is
+    // closed the cells say what was found, and every store is too late.
+
+    /// Whether a block was not found that had been taken.
+    #[cold]
+    #[inline(never)]
+    fn took_in_time(&self, taken: *mut Block, class: usize, before: Level, after: Level) -> bool {
+        let books = lock(&self.books);
+        let was_front = after.shelved() == before.shelved();
+        let in_time =
+            if was_front { !books.found_front } else { books.pages[class].found == after.shelved() };
+        if !in_time {
+            self.set_level(class, before);
+            if was_front {
+                self.front.store(taken, Ordering::Relaxed);
+            }
+        }
+        in_time
+    }
+
+    /// Whether a block was found that had been put in.
+    #[cold]
+    #[inline(never)]
+    fn put_in_time(&self, kept: *mut Block, class: usize) -> bool {
+        let books = lock(&self.books);
+        if ptr::eq(self.front.load(Ordering::Relaxed), kept) {
+            if !books.found_front {
+                self.front.store(ptr::null_mut(), Ordering::Relaxed);
+            }
+            return books.found_front;
+        }
+        let after = self.level(class);
+        let in_time = books.pages[class].found == after.shelved();
+        if !in_time {
+            self.set_level(class, after.popped());
+        }
+        in_time
+    }
+
+    // With the books. What follows is for who claimed the cache, and for the owning thread.
+
+    fn is_open(&self) -> bool {
+        // Relaxed: changed with the books only.
+        !self.open_for.load(Ordering::Relaxed).is_null()
+    }
+
+    fn level(&self, class: usize) -> Level {
+        // Relaxed: the owning thread's own, or a figure for statistics.
+        Level(self.levels[class].load(Ordering::Relaxed))
+    }
+
+    /// What the cell of an open cache says.
+    fn shelved(&self, class: usize) -> usize {
+        // Acquire: pairs with the Release in `keep`.
+        Level(self.levels[class].load(Ordering::Acquire)).shelved()
+    }
+
+    /// What the cell of an open cache says.
+    fn front(&self) -> Option<&'static Block> {
+        // SAFETY: put there by `keep` (R1). Acquire: pairs with the Release there.
+        unsafe { self.front.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Writes down what is in an open cache that has just been closed.
+    fn write_down(&self, books: &mut Books) {
+        for (class, page) in books.pages.iter_mut().enumerate() {
+            page.found = self.shelved(class);
+            page.shelved = page.found;
+        }
+        books.front = self.front();
+        books.found_front = books.front.is_some();
+    }
+
+    /// Does `work` with the page of a class, which says meanwhile what is on the shelf, and lets the fast paths in. The block in
+    /// front goes where the others are, to make way for those of a class that is rented now. `None` when threads are to keep
+    /// nothing. For the owning thread.
+    fn attend<R>(&self, store: &Store, class: usize, work: impl FnOnce(&mut Page) -> R) -> Option<R> {
+        let books = &mut *lock(&self.books);
+        // With the books: whoever takes everything back says so first.
         if !store.lets_threads_keep() {
             return None;
         }
-        self.open(store);
-        if self.until_tick[class].load(Ordering::Relaxed) == 0 {
-            let now = clock::now();
-            // Never back: see `Store::draw_line`.
-            self.now.store(now.max(self.now.load(Ordering::Relaxed)), Ordering::Relaxed);
-            books.0[class].wind_up(&self.until_tick[class], now);
+        let was_open = self.is_open();
+        if was_open {
+            books.front = self.front();
+            self.front.store(ptr::null_mut(), Ordering::Relaxed);
+            books.pages[class].shelved = self.shelved(class);
         }
-        if let Some(block) = self.take(class) {
-            return Some(block);
+        if let Some(front) = books.front.take() {
+            let class = class_of_block(front);
+            let page = &mut books.pages[class];
+            if was_open {
+                page.shelved = self.shelved(class);
+            }
+            self.push(store, class, page, front);
+            self.publish(class, page);
         }
-        let taken = store.take_idle(class, EXCHANGED, |blocks| self.shelves[class].fill(blocks));
-        books.0[class].imported += taken as i64;
-        self.take(class)
+        let result = work(&mut books.pages[class]);
+        self.publish(class, &books.pages[class]);
+        if !was_open && fence::is_asymmetric() {
+            for (class, page) in books.pages.iter().enumerate() {
+                self.publish(class, page);
+            }
+            self.front.store(ptr::null_mut(), Ordering::Relaxed);
+            // Relaxed: read by this thread, and with the books.
+            self.open_for.store(ptr::from_ref(store).cast_mut(), Ordering::Relaxed);
+        }
+        Some(result)
     }
 
-    /// Keeps a block that comes back, and sends the lower half of a full shelf to the depot. False when nothing is to be kept.
     /// For the owning thread.
+    fn publish(&self, class: usize, page: &Page) {
+        self.set_level(class, Level::new(page.shelved, self.level(class).until_tick()));
+    }
+
+    /// For the owning thread.
+    fn set_level(&self, class: usize, level: Level) {
+        // Relaxed: see `take`.
+        self.levels[class].store(level.0, Ordering::Relaxed);
+    }
+
+    /// A block for a rent, from here or from the depot behind. For the owning thread.
+    pub(super) fn take_slow(&self, store: &Store, class: usize) -> Option<&'static Block> {
+        let taken = self.attend(store, class, |page| {
+            let mut until_tick = self.level(class).until_tick();
+            if until_tick == 0 {
+                let now = clock::now();
+                // Never back: see `Store::draw_line`.
+                self.now.store(now.max(self.now.load(Ordering::Relaxed)), Ordering::Relaxed);
+                until_tick = page.wind_up(now);
+            }
+            if page.shelved == 0 {
+                page.shelved = store.take_idle(class, EXCHANGED, |blocks| self.fill(class, blocks));
+                page.imported += page.shelved as i64;
+            }
+            let rented = page.shelved.checked_sub(1);
+            if let Some(below) = rented {
+                page.shelved = below;
+                until_tick -= 1;
+            }
+            self.set_level(class, Level::new(page.shelved, until_tick));
+            let block = self.block(class, rented?);
+            block.stamp_rented(self.now.load(Ordering::Relaxed));
+            Some(block)
+        });
+        taken.flatten()
+    }
+
+    /// Keeps a block that comes back. False when nothing is to be kept. For the owning thread.
     pub(super) fn keep_slow(&self, store: &Store, block: &'static Block, class: usize) -> bool {
-        let mut books = lock(&self.books);
-        if !store.lets_threads_keep() {
-            return false;
-        }
-        self.open(store);
-        if self.keep(block) {
-            return true;
-        }
-        let full = self.last().map_or(class, class_of_block);
-        self.send_lowest(store, full, EXCHANGED, &mut books);
-        self.keep(block)
+        self.attend(store, class, |page| self.push(store, class, page, block)).is_some()
     }
 
     /// Notes that this thread has rented a block that did not come from here, so that its return is no surprise.
     pub(super) fn note_import(&self, class: usize) {
-        lock(&self.books).0[class].imported += 1;
+        lock(&self.books).pages[class].imported += 1;
     }
 
-    fn send_lowest(&self, store: &Store, class: usize, count: usize, books: &mut Books) {
-        books.0[class].imported -= count as i64;
-        let shelf = &self.shelves[class];
-        store.put_idle(class, count, shelf.lowest(count));
-        shelf.drop_lowest(count);
+    /// The block at a place below the level.
+    fn block(&self, class: usize, place: usize) -> &'static Block {
+        // SAFETY: put there by `keep`, `push` or `fill`, as all below the level (R1).
+        unsafe { &*self.shelves[class][place].load(Ordering::Relaxed) }
     }
 
-    /// Puts the last block where the others are.
-    fn clear_last(&self, store: &Store, books: &mut Books) {
-        let Some(last) = self.last() else { return };
-        if !self.shelve(last) {
-            self.send_lowest(store, class_of_block(last), 1, books);
-            let shelved = self.shelve(last);
-            debug_assert!(shelved, "there is room now");
+    /// Puts a block on its shelf. Sends the lower half of a full shelf to the depot.
+    fn push(&self, store: &Store, class: usize, page: &mut Page, block: &'static Block) {
+        if page.shelved == SHELF {
+            self.send_lowest(store, class, page, EXCHANGED);
         }
-        self.last.store(ptr::null_mut(), Ordering::Relaxed);
+        self.shelves[class][page.shelved].store(ptr::from_ref(block).cast_mut(), Ordering::Relaxed);
+        page.shelved += 1;
+    }
+
+    /// Puts blocks on an empty shelf.
+    fn fill(&self, class: usize, blocks: &[&'static Block]) {
+        for (slot, block) in self.shelves[class].iter().zip(blocks) {
+            slot.store(ptr::from_ref(*block).cast_mut(), Ordering::Relaxed);
+        }
+    }
+
+    /// Sends the lowest `count` blocks of a shelf, which have lain there longest, to the depot; what lies above comes down.
+    fn send_lowest(&self, store: &Store, class: usize, page: &mut Page, count: usize) {
+        page.imported -= count as i64;
+        store.put_idle(class, count, (0..count).map(|place| self.block(class, place)));
+        let shelf = &self.shelves[class];
+        for (to, from) in shelf.iter().zip(&shelf[count..page.shelved]) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        page.shelved -= count;
+    }
+
+    /// Sends what is on a shelf to the depot.
+    fn send_shelf(&self, store: &Store, class: usize, page: &mut Page) {
+        if page.shelved > 0 {
+            self.send_lowest(store, class, page, page.shelved);
+        }
+    }
+
+    /// Sends the block in front to the depot. For who claimed the cache, as all that follow.
+    fn send_front(&self, store: &Store, books: &mut Books) {
+        if let Some(front) = books.front.take() {
+            let class = class_of_block(front);
+            books.pages[class].imported -= 1;
+            store.put_idle(class, 1, [front]);
+        }
     }
 
     /// Moves everything to the depots.
     fn empty(&self, store: &Store, books: &mut Books) {
-        self.clear_last(store, books);
-        for class in 0..CACHED_CLASSES {
-            let len = self.shelves[class].len();
-            if len > 0 {
-                self.send_lowest(store, class, len, books);
+        self.send_front(store, books);
+        books.pages.iter_mut().enumerate().for_each(|(class, page)| self.send_shelf(store, class, page));
+    }
+
+    /// Moves what has not been used since the last call to the depots.
+    fn sweep(&self, store: &Store, books: &mut Books) {
+        self.send_front(store, books);
+        for (class, page) in books.pages.iter_mut().enumerate() {
+            let until_tick = self.level(class).until_tick();
+            if page.swept == (until_tick, page.shelved) {
+                self.send_shelf(store, class, page);
             }
+            page.swept = (until_tick, page.shelved);
         }
+    }
+
+    fn blocks(&self, books: &Books) -> Vec<*const Block> {
+        let of_class =
+            |(class, page): (usize, &Page)| (0..page.shelved).map(move |place| self.block(class, place));
+        let shelved = books.pages.iter().enumerate().flat_map(of_class);
+        shelved.chain(books.front).map(ptr::from_ref).collect()
     }
 }
 
 impl Page {
     /// Says how many rents follow until it is time to look at the clock again.
-    fn wind_up(&mut self, until_tick: &AtomicUsize, now: u64) {
-        self.rents += self.period as u64;
+    fn wind_up(&mut self, now: u64) -> u64 {
+        self.rents += self.period;
         let passed = now.saturating_sub(self.ticked);
         self.period = match passed {
             _ if passed < *TICK.start() => self.period.saturating_mul(4).min(LONGEST_PERIOD),
@@ -350,31 +530,30 @@ impl Page {
         }
         .max(SHORTEST_PERIOD);
         self.ticked = now;
-        until_tick.store(self.period, Ordering::Relaxed);
+        self.period
     }
 }
 
-/// Claims every cache of `store` and does `work` with the shelves. The fast paths of a claimed cache fail until its thread
-/// comes by a slow one.
+/// Claims every cache of `store` and does `work` with the books, which say what there is. The fast paths of a claimed cache
+/// fail until its thread comes by a slow one.
 fn claim_all(store: &Store, mut work: impl FnMut(&Cache, &mut Books)) {
     let caches = lock(&store.caches);
     let mut books: Vec<_> = caches.iter().map(|cache| lock(&cache.books)).collect();
     let own = LAST.with(Cell::get);
+    let open: Vec<_> = caches.iter().map(|cache| cache.is_open()).collect();
     let mut barrier = false;
-    for cache in caches.iter() {
+    for (cache, _) in caches.iter().zip(&open).filter(|(_, open)| **open) {
         // Relaxed: ordered by the heavy fence that follows.
-        let open = !cache.open_for.load(Ordering::Relaxed).is_null();
         cache.open_for.store(ptr::null_mut(), Ordering::Relaxed);
-        barrier |= open && !ptr::eq(Arc::as_ptr(cache), own);
+        barrier |= !ptr::eq(Arc::as_ptr(cache), own);
     }
     if barrier {
-        // Of the Dekker handshake with the light fence in `enter`. Caches are open only where fences are asymmetric.
+        // Of the Dekker handshake with the light fence in `is_still_open`. Caches are open only where fences are asymmetric.
         fence::heavy();
     }
-    for (cache, books) in caches.iter().zip(&mut books) {
-        // Acquire: pairs with the Release in `leave`.
-        while cache.busy.load(Ordering::Acquire) != 0 {
-            yield_now();
+    for ((cache, books), open) in caches.iter().zip(&mut books).zip(open) {
+        if open {
+            cache.write_down(books);
         }
         work(cache, books);
     }
@@ -387,19 +566,17 @@ pub(super) fn empty_all(store: &Store) {
 
 /// Moves what has not been used since the last call to the depots.
 pub(super) fn sweep_all(store: &Store) {
+    claim_all(store, |cache, books| cache.sweep(store, books));
+}
+
+/// What all threads keep to themselves. Rents from here on are stamped with `now` or later.
+pub(super) fn blocks(store: &Store, now: u64) -> HashSet<*const Block> {
+    let mut found = HashSet::new();
     claim_all(store, |cache, books| {
-        cache.clear_last(store, books);
-        for class in 0..CACHED_CLASSES {
-            let shelf = &cache.shelves[class];
-            let len = shelf.len();
-            let seen = (cache.until_tick[class].load(Ordering::Relaxed), shelf.top.load(Ordering::Relaxed));
-            if len > 0 && books.0[class].swept == seen {
-                cache.send_lowest(store, class, len, books);
-            }
-            let top = shelf.top.load(Ordering::Relaxed);
-            books.0[class].swept = (seen.0, top);
-        }
+        cache.now.store(now, Ordering::Relaxed);
+        found.extend(cache.blocks(books));
     });
+    found
 }
 
 /// What the caches of a store have seen of a class, and hold.
@@ -416,45 +593,25 @@ pub(super) struct Seen {
 pub(super) fn survey(store: &Store) -> [Seen; CACHED_CLASSES] {
     let mut seen = *lock(&store.departed);
     for cache in lock(&store.caches).iter() {
-        let books = lock(&cache.books);
-        // Its thread may be renting it, or it may be gone.
-        let last = store.class_if_known(cache.last.load(Ordering::Relaxed));
-        cache.add_to(&mut seen, &books, last);
+        cache.add_to(store, &mut seen, &lock(&cache.books));
     }
     seen
 }
 
 impl Cache {
-    /// `last` is the class of the last block, if there is one.
-    fn add_to(&self, seen: &mut [Seen; CACHED_CLASSES], books: &Books, last: Option<usize>) {
-        for (class, (seen, page)) in seen.iter_mut().zip(&books.0).enumerate() {
-            let shelf = &self.shelves[class];
-            let len = shelf.len() + usize::from(last == Some(class));
-            seen.idle += len;
-            seen.rents += page.rents + (page.period - self.until_tick[class].load(Ordering::Relaxed)) as u64;
-            seen.foreign += (len as i64 - page.imported).max(0) as u64;
+    fn add_to(&self, store: &Store, seen: &mut [Seen; CACHED_CLASSES], books: &Books) {
+        let is_open = self.is_open();
+        // Its thread may be renting it, or it may be gone.
+        let front = if is_open { self.front() } else { books.front };
+        let front = front.and_then(|front| store.class_if_known(front));
+        for (class, (seen, page)) in seen.iter_mut().zip(&books.pages).enumerate() {
+            let shelved = if is_open { self.shelved(class) } else { page.shelved };
+            let idle = shelved + usize::from(front == Some(class));
+            seen.idle += idle;
+            seen.rents += page.rents + page.period - self.level(class).until_tick();
+            seen.foreign += (idle as i64 - page.imported).max(0) as u64;
         }
     }
-
-    fn blocks(&self) -> impl Iterator<Item = *const Block> {
-        let blocks = |shelf: &Shelf| {
-            shelf.slots[..shelf.len()]
-                .iter()
-                .map(|slot| slot.load(Ordering::Relaxed).cast_const())
-                .collect::<Vec<_>>()
-        };
-        self.shelves.iter().flat_map(blocks).chain(self.last().map(ptr::from_ref))
-    }
-}
-
-/// What all threads keep to themselves. Rents from here on are stamped with `now` or later.
-pub(super) fn blocks(store: &Store, now: u64) -> HashSet<*const Block> {
-    let mut found = HashSet::new();
-    claim_all(store, |cache, _| {
-        cache.now.store(now, Ordering::Relaxed);
-        found.extend(cache.blocks());
-    });
-    found
 }
 
 #[cfg(not(leasehold_loom))]
@@ -598,8 +755,12 @@ impl Cache {
         let Some(store) = self.store.upgrade() else { return };
         {
             let mut books = lock(&self.books);
+            if self.is_open() {
+                self.open_for.store(ptr::null_mut(), Ordering::Relaxed);
+                self.write_down(&mut books);
+            }
             self.empty(&store, &mut books);
-            self.add_to(&mut lock(&store.departed), &books, None);
+            self.add_to(&store, &mut lock(&store.departed), &books);
         }
         lock(&store.caches).retain(|cache| !ptr::eq(Arc::as_ptr(cache), self));
         store.settle_returns();

@@ -37,7 +37,7 @@ use super::window::Window;
 use crate::backing::Backing;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 pub(super) use cache::keep;
-use cache::{CACHED_CLASSES, Cache, Seen};
+use cache::{CACHED_CLASSES, Cache, Kinds, Seen};
 pub(crate) use census::{ClassCount, Outstanding};
 pub(crate) use class::ALIGNMENT;
 use class::{CLASSES, LARGEST, bytes_of, class_of};
@@ -71,9 +71,8 @@ pub(crate) struct Settings {
 /// The common part of a pool. Each block of memory keeps it alive, so rents may outlive the pool.
 #[repr(C)]
 pub(crate) struct Store {
-    /// Of the blocks that threads may keep, whose caches know them by it. First, so that its address takes no more than one
-    /// instruction.
-    kept: Kind,
+    /// Of the blocks that threads keep, by class. First: see `Cache::keep_another`.
+    kept: Kinds,
     settings: Settings,
     /// Of the backing, which is asked once: layouts that depend on it must be the same at the end as at the beginning.
     granularity: usize,
@@ -131,7 +130,7 @@ impl Store {
         let watch = Watch::new(&settings);
         let mode = if watch.is_attentive() || settings.exact { ATTENTIVE } else { 0 };
         Arc::new(Store {
-            kept: POOLED,
+            kept: [POOLED; CACHED_CLASSES],
             watch,
             mode: AtomicUsize::new(mode),
             next_sweep: AtomicU64::new(0),
@@ -364,7 +363,7 @@ impl Store {
         let memory = self.settings.backing.allocate(self.layout_of(room)).map_err(Shortage::Backing)?;
         let offset = if self.is_coloured(room) { self.next_colour() } else { 0 };
         let source = Source {
-            kind: if class < CACHED_CLASSES { &self.kept } else { &LARGE },
+            kind: self.kept.get(class).unwrap_or(&LARGE),
             // SAFETY: the layout has a page to spare in front of a coloured block.
             base: unsafe { memory.add(offset) }.as_ptr().cast(),
             len: class,

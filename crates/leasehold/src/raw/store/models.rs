@@ -137,6 +137,79 @@ fn a_claimed_shelf_is_nobody_elses() {
     });
 }
 
+/// Rents two at once, uses them and returns them: one goes in front, one on the shelf.
+fn visit_both(store: &Arc<Store>, cells: &Cells) {
+    let both = [(); 2].map(|()| rent(store).expect("there is no budget"));
+    both.iter().for_each(|owned| cells.touch(owned.as_slice()[0]));
+}
+
+#[test]
+fn what_goes_in_or_out_while_a_cache_is_claimed_is_either_the_threads_or_the_claimants() {
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, usize::MAX);
+        let tenant = {
+            let (store, cells) = (Arc::clone(&store), Arc::clone(&cells));
+            thread::spawn(move || {
+                visit_both(&store, &cells);
+                let again = rent(&store).expect("there is no budget");
+                cells.touch(again.as_slice()[0]);
+                drop(again);
+                leave();
+            })
+        };
+        store.trim();
+        tenant.join().unwrap();
+        store.close();
+        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn what_was_claimed_is_not_claimed_again() {
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, usize::MAX);
+        let owned = rent(&store).expect("there is no budget");
+        let tenant = {
+            let (store, cells) = (Arc::clone(&store), Arc::clone(&cells));
+            thread::spawn(move || {
+                cells.touch(owned.as_slice()[0]);
+                drop(owned);
+                visit(&store, &cells);
+                leave();
+            })
+        };
+        store.trim();
+        store.trim();
+        tenant.join().unwrap();
+        store.close();
+        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn what_is_looked_at_stays_with_its_thread() {
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, usize::MAX);
+        let tenant = {
+            let (store, cells) = (Arc::clone(&store), Arc::clone(&cells));
+            thread::spawn(move || {
+                visit_both(&store, &cells);
+                visit_both(&store, &cells);
+                leave();
+            })
+        };
+        assert!(cache::blocks(&store, 1).len() <= 2);
+        cache::sweep_all(&store);
+        tenant.join().unwrap();
+        assert_eq!(cells.made.load(Ordering::Relaxed), 2, "nothing was lost");
+        store.close();
+        assert_eq!(cells.released(), 2);
+    });
+}
+
 #[test]
 fn a_block_passes_from_thread_to_thread() {
     model(3, || {
@@ -178,7 +251,11 @@ struct Waiting {
 
 impl Waiting {
     fn new(store: &Arc<Store>) -> Waiting {
-        let queued = store.enqueue(LEN, Location::caller()).expect("it is small");
+        Waiting::for_len(store, LEN)
+    }
+
+    fn for_len(store: &Arc<Store>, len: usize) -> Waiting {
+        let queued = store.enqueue(len, Location::caller()).expect("it is small");
         Waiting { queued, woken: Arc::new(Flag(AtomicBool::new(false))) }
     }
 
@@ -216,6 +293,65 @@ fn what_comes_back_goes_to_who_waits() {
         let owned = owned.unwrap_or_else(|| waiting.finish(true));
         cells.touch(owned.as_slice()[0]);
         drop(owned);
+        leave();
+        store.close();
+        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn what_came_back_too_late_for_a_claim_is_not_rented_where_it_was_put() {
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, BLOCK);
+        let other = {
+            let (store, cells) = (Arc::clone(&store), Arc::clone(&cells));
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    if let Ok(owned) = rent(&store) {
+                        cells.touch(owned.as_slice()[0]);
+                    }
+                }
+                leave();
+            })
+        };
+        let mut waiting = Waiting::new(&store);
+        let owned = waiting.poll();
+        if let Some(owned) = &owned {
+            cells.touch(owned.as_slice()[0]);
+        }
+        other.join().unwrap();
+        drop(owned.unwrap_or_else(|| waiting.finish(true)));
+        leave();
+        store.close();
+        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn what_was_taken_too_late_makes_no_room_for_what_comes_back() {
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, LARGE);
+        let other = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || {
+                let both = [rent(&store), rent(&store)];
+                let [first, second] = both;
+                drop(first);
+                drop(rent(&store));
+                drop(second);
+                leave();
+            })
+        };
+        let mut waiting = Waiting::for_len(&store, 2 * LEN);
+        let owned = waiting.poll();
+        let waits = owned.is_none();
+        drop(owned);
+        other.join().unwrap();
+        if waits {
+            drop(waiting.finish(true));
+        }
         leave();
         store.close();
         assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
