@@ -25,7 +25,7 @@ pub use stats::{ClassStats, PoolStats};
 ///
 /// Every buffer is aligned to 64 bytes, or to what the [builder](Self::builder) was told. Sizes are rounded up to one of four
 /// classes per doubling, so a buffer is larger than its rent by 7.7 % in the mean and by a quarter at most; the owner has
-/// exactly the length that was asked for. Each thread keeps up to 64 buffers of each class up to 1 MiB to itself, in
+/// exactly the length that was asked for. Each thread keeps up to 128 buffers of each class up to 1 MiB to itself, in
 /// front of a common stock of at most 256 MiB. What comes back beyond that, or has not been used for ten to
 /// twenty seconds while the pool is in use, goes to the operating system.
 ///
