@@ -310,18 +310,17 @@ impl Cache {
     #[inline(never)]
     fn put_in_time(&self, kept: *mut Block, class: usize) -> bool {
         let books = lock(&self.books);
-        if ptr::eq(self.front.load(Ordering::Relaxed), kept) {
-            if !books.found_front {
-                self.front.store(ptr::null_mut(), Ordering::Relaxed);
-            }
-            return books.found_front;
+        let level = self.level(class);
+        if level.shelved() > books.pages[class].found {
+            self.set_level(class, level.popped());
+            return false;
         }
-        let after = self.level(class);
-        let in_time = books.pages[class].found == after.shelved();
-        if !in_time {
-            self.set_level(class, after.popped());
+        // Where one was found in front this one is not there, although it may be the very block that was found, come again.
+        if !books.found_front && ptr::eq(self.front.load(Ordering::Relaxed), kept) {
+            self.front.store(ptr::null_mut(), Ordering::Relaxed);
+            return false;
         }
-        in_time
+        true
     }
 
     // With the books. What follows is for who claimed the cache, and for the owning thread.

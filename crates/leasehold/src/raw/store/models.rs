@@ -359,6 +359,28 @@ fn what_was_taken_too_late_makes_no_room_for_what_comes_back() {
 }
 
 #[test]
+fn a_claimed_block_that_comes_back_to_where_it_was_is_not_taken_for_there() {
+    model(3, || {
+        let cells = Cells::new();
+        let store = store(&cells, BLOCK);
+        let other = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || {
+                drop(rent(&store));
+                // By way of the queue, which leaves the cache closed.
+                drop(Waiting::new(&store).poll());
+                leave();
+            })
+        };
+        drop(Waiting::new(&store).poll());
+        other.join().unwrap();
+        leave();
+        store.close();
+        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
 fn a_block_of_another_size_makes_room_for_who_waits() {
     // The one who returns looks for waiters after it has put its block away, the one who waits looks for blocks after it
     // has said so; they meet at no lock.
