@@ -219,7 +219,7 @@ impl Cache {
         if !self.is_still_open() && !self.took_in_time(taken, class, before, after) {
             return None;
         }
-        // SAFETY: put there by `keep` or with the books (R1).
+        // SAFETY: put there by `put` or with the books (R1).
         let block = unsafe { &*taken };
         block.stamp_rented(now);
         Some(block)
@@ -337,13 +337,13 @@ impl Cache {
 
     /// What the cell of an open cache says.
     fn shelved(&self, class: usize) -> usize {
-        // Acquire: pairs with the Release in `keep`.
+        // Acquire: pairs with the Release in `put`.
         Level(self.levels[class].load(Ordering::Acquire)).shelved()
     }
 
     /// What the cell of an open cache says.
     fn front(&self) -> Option<&'static Block> {
-        // SAFETY: put there by `keep` (R1). Acquire: pairs with the Release there.
+        // SAFETY: put there by `put` (R1). Acquire: pairs with the Release there.
         unsafe { self.front.load(Ordering::Acquire).as_ref() }
     }
 
@@ -444,7 +444,7 @@ impl Cache {
 
     /// The block at a place below the level.
     fn block(&self, class: usize, place: usize) -> &'static Block {
-        // SAFETY: put there by `keep`, `push` or `fill`, as all below the level (R1).
+        // SAFETY: put there by `put`, `push` or `fill`, as all below the level (R1).
         unsafe { &*self.shelves[class][place].load(Ordering::Relaxed) }
     }
 

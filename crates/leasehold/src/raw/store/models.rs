@@ -102,6 +102,12 @@ fn visit(store: &Arc<Store>, cells: &Cells) {
     cells.touch(owned.as_slice()[0]);
 }
 
+/// Ends the pool, whose every block must then have come back.
+fn close(store: &Store, cells: &Cells) {
+    store.close();
+    assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+}
+
 fn leave() {
     limbo::flush();
     cache::detach();
@@ -132,8 +138,7 @@ fn a_claimed_shelf_is_nobody_elses() {
         };
         store.trim();
         tenant.join().unwrap();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -160,8 +165,7 @@ fn what_goes_in_or_out_while_a_cache_is_claimed_is_either_the_threads_or_the_cla
         };
         store.trim();
         tenant.join().unwrap();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -183,8 +187,7 @@ fn what_was_claimed_is_not_claimed_again() {
         store.trim();
         store.trim();
         tenant.join().unwrap();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -230,8 +233,7 @@ fn a_block_passes_from_thread_to_thread() {
         other.join().unwrap();
         visit(&store, &cells);
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -294,8 +296,7 @@ fn what_comes_back_goes_to_who_waits() {
         cells.touch(owned.as_slice()[0]);
         drop(owned);
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -323,8 +324,7 @@ fn what_came_back_too_late_for_a_claim_is_not_rented_where_it_was_put() {
         other.join().unwrap();
         drop(owned.unwrap_or_else(|| waiting.finish(true)));
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -353,8 +353,7 @@ fn what_was_taken_too_late_makes_no_room_for_what_comes_back() {
             drop(waiting.finish(true));
         }
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -375,8 +374,7 @@ fn a_claimed_block_that_comes_back_to_where_it_was_is_not_taken_for_there() {
         drop(Waiting::new(&store).poll());
         other.join().unwrap();
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -397,8 +395,7 @@ fn a_block_of_another_size_makes_room_for_who_waits() {
         other.join().unwrap();
         drop(owned.unwrap_or_else(|| waiting.finish(true)));
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -421,8 +418,7 @@ fn who_gives_up_passes_on_what_came() {
         cells.touch(owned.as_slice()[0]);
         drop(owned);
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
@@ -449,8 +445,7 @@ fn an_ending_thread_leaves_nothing_behind_for_which_somebody_waits() {
             drop(waiting.finish(true));
         }
         leave();
-        store.close();
-        assert_eq!(cells.released(), cells.made.load(Ordering::Relaxed));
+        close(&store, &cells);
     });
 }
 
